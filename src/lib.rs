@@ -1,1 +1,4 @@
 //! fwc
+#![deny(unsafe_code)]
+pub mod net;
+pub mod source;

@@ -1,0 +1,56 @@
+//! Interface names.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Invalid, Mistake};
+
+/// The name of a network interface, exact: no wildcards.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Interface(String);
+
+/// `IFNAMSIZ - 1` of the kernel, in bytes.
+const LONGEST: usize = 15;
+
+impl Interface {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Interface {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let refused = |message: String, help: &str| Err(Invalid::whole(Mistake::Interface, text, message, help));
+        if text.ends_with('+') || text.contains('*') {
+            return refused(
+                format!("`{text}` looks like a pattern, and interfaces are matched by their exact name"),
+                "list the interfaces by name: [eth0, eth1]",
+            );
+        }
+        if text.is_empty() || text.len() > LONGEST {
+            return refused(
+                format!("`{text}` is not an interface name: the kernel allows 1 to {LONGEST} bytes"),
+                "write the name as `ip link` shows it",
+            );
+        }
+        // The kernel allows more, but quotes, blanks and the like have a meaning in rule files.
+        let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-@~=^%".contains(&byte));
+        if !plain || text.starts_with('-') || matches!(text, "." | "..") {
+            return refused(
+                format!("`{text}` is not an interface name that rule files can carry"),
+                "use letters, digits and _ . - @ ~ = ^ %",
+            );
+        }
+        Ok(Interface(text.to_string()))
+    }
+}

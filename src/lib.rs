@@ -1,4 +1,6 @@
 //! fwc
 #![deny(unsafe_code)]
+pub mod diagnostic;
 pub mod net;
 pub mod source;
+pub mod spec;

@@ -30,11 +30,7 @@ impl Place {
             return self;
         };
         let (start, end) = (self.start.saturating_add(from), self.start.saturating_add(to));
-        if start < end && end <= self.end {
-            Place { start, end, ..self }
-        } else {
-            self
-        }
+        if start < end && end <= self.end { Place { start, end, ..self } } else { self }
     }
 }
 
@@ -104,9 +100,7 @@ impl Sources {
     /// The text at a place; empty where the place is not in the text.
     #[must_use]
     pub fn at(&self, place: Place) -> &str {
-        self.get(place.file)
-            .and_then(|source| source.text.get(place.start as usize..place.end as usize))
-            .unwrap_or("")
+        self.get(place.file).and_then(|source| source.text.get(place.start as usize..place.end as usize)).unwrap_or("")
     }
 
     /// A place that covers a whole text.

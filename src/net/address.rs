@@ -93,12 +93,8 @@ impl AddrRange {
     #[must_use]
     pub fn prefixes(&self) -> Vec<IpNet> {
         match *self {
-            AddrRange::V4(start, end) => {
-                Ipv4Subnets::new(start.into(), end.into(), 0).map(IpNet::V4).collect()
-            }
-            AddrRange::V6(start, end) => {
-                Ipv6Subnets::new(start.into(), end.into(), 0).map(IpNet::V6).collect()
-            }
+            AddrRange::V4(start, end) => Ipv4Subnets::new(start.into(), end.into(), 0).map(IpNet::V4).collect(),
+            AddrRange::V6(start, end) => Ipv6Subnets::new(start.into(), end.into(), 0).map(IpNet::V6).collect(),
         }
     }
 }
@@ -115,7 +111,8 @@ impl fmt::Display for AddrRange {
     }
 }
 
-const FORMS: &str = "write an address (192.0.2.7), a prefix (192.0.2.0/24, 2001:db8::/32) or a range (192.0.2.1-192.0.2.9)";
+const FORMS: &str =
+    "write an address (192.0.2.7), a prefix (192.0.2.0/24, 2001:db8::/32) or a range (192.0.2.1-192.0.2.9)";
 
 impl FromStr for AddrRange {
     type Err = Invalid;
@@ -158,9 +155,8 @@ fn address(text: &str) -> Result<IpAddr, Invalid> {
 }
 
 fn prefix(text: &str) -> Result<AddrRange, Invalid> {
-    let net: IpNet = text
-        .parse()
-        .map_err(|_| Invalid::whole(Mistake::Address, text, format!("`{text}` is not a prefix"), FORMS))?;
+    let net: IpNet =
+        text.parse().map_err(|_| Invalid::whole(Mistake::Address, text, format!("`{text}` is not a prefix"), FORMS))?;
     if net.addr() != net.network() {
         let network = net.trunc();
         return Err(Invalid::whole(

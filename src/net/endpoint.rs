@@ -96,7 +96,12 @@ fn bracketed(text: &str, inside: &str) -> Result<Endpoint, Invalid> {
         return Ok(Endpoint { address: address_part, ports: None });
     }
     let Some(ports) = rest.strip_prefix(':') else {
-        return Err(Invalid::whole(Mistake::Address, text, format!("`{rest}` does not belong behind an address"), FORMS));
+        return Err(Invalid::whole(
+            Mistake::Address,
+            text,
+            format!("`{rest}` does not belong behind an address"),
+            FORMS,
+        ));
     };
     let offset = text.len() - ports.len();
     let ports = ports.parse().map_err(|invalid: Invalid| invalid.shifted(offset))?;
@@ -105,9 +110,9 @@ fn bracketed(text: &str, inside: &str) -> Result<Endpoint, Invalid> {
 
 /// Two or more colons and no bracket: an IPv6 address alone, or one whose brackets were forgotten.
 fn unbracketed(text: &str) -> Result<Endpoint, Invalid> {
-    let ambiguous = text.rsplit_once(':').filter(|(address, ports)| {
-        address.parse::<AddrRange>().is_ok() && ports.parse::<PortSet>().is_ok()
-    });
+    let ambiguous = text
+        .rsplit_once(':')
+        .filter(|(address, ports)| address.parse::<AddrRange>().is_ok() && ports.parse::<PortSet>().is_ok());
     if let Some((address, ports)) = ambiguous {
         return Err(Invalid::whole(
             Mistake::Address,
@@ -156,10 +161,15 @@ mod tests {
         assert_eq!(help(":80"), "write `*:80` for every address");
         assert_eq!(help("2001:db8::5:443"), "write [2001:db8::5]:443, or [2001:db8::5:443] for the address alone");
         assert_eq!(help("[203.0.113.5]:80"), "write 203.0.113.5:80");
-        assert_eq!(help("203.0.113.5/24:80"), "write 203.0.113.0/24 for the network, or 203.0.113.5 for the one address");
+        assert_eq!(
+            help("203.0.113.5/24:80"),
+            "write 203.0.113.0/24 for the network, or 203.0.113.5 for the one address"
+        );
         let port = "[2001:db8::5]:0".parse::<Endpoint>().unwrap_err();
         assert_eq!((port.mistake, port.range), (Mistake::PortZero, 14..15));
-        for text in ["", "*", "[", "[]", "[::1", "[::1]x", "host:80", "1.2.3:80", "$:80", "1.2.3.4:", "[::ffff:1.2.3.4]:80"] {
+        for text in
+            ["", "*", "[", "[]", "[::1", "[::1]x", "host:80", "1.2.3:80", "$:80", "1.2.3.4:", "[::ffff:1.2.3.4]:80"]
+        {
             let parsed = text.parse::<Endpoint>();
             assert!(parsed.is_err() || text == "*", "{text}");
         }

@@ -68,7 +68,8 @@ pub struct PacketText {
     pub header: PacketHeader,
 }
 
-const FORM: &str = "write PROTO SRC[:PORT] > DST[:PORT] [FLAGS or ICMP type], as in `tcp 198.51.100.7:40000 > 203.0.113.5:80 syn`";
+const FORM: &str =
+    "write PROTO SRC[:PORT] > DST[:PORT] [FLAGS or ICMP type], as in `tcp 198.51.100.7:40000 > 203.0.113.5:80 syn`";
 
 fn refused(text: &str, part: &str, message: impl Into<String>, help: impl Into<String>) -> Invalid {
     // `part` is a slice of `text`, so its offset is the distance of the two.
@@ -150,7 +151,13 @@ fn side(text: &str, part: &str) -> Result<(IpAddr, Option<u16>), Invalid> {
     }
 }
 
-fn header(text: &str, proto: &str, family: Family, ports: &Ports<'_>, extra: Option<&str>) -> Result<PacketHeader, Invalid> {
+fn header(
+    text: &str,
+    proto: &str,
+    family: Family,
+    ports: &Ports<'_>,
+    extra: Option<&str>,
+) -> Result<PacketHeader, Invalid> {
     if matches!(proto, "icmp" | "icmpv6") {
         ports.none(text, proto)?;
         let wanted = if family == Family::V4 { "icmp" } else { "icmpv6" };
@@ -175,7 +182,12 @@ fn header(text: &str, proto: &str, family: Family, ports: &Ports<'_>, extra: Opt
     }
     ports.none(text, proto)?;
     if !protocol.exists_in(family) {
-        return Err(refused(text, proto, format!("{protocol} does not exist in {family}"), "use addresses of the other family"));
+        return Err(refused(
+            text,
+            proto,
+            format!("{protocol} does not exist in {family}"),
+            "use addresses of the other family",
+        ));
     }
     Ok(PacketHeader::Plain(protocol))
 }

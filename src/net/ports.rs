@@ -91,12 +91,7 @@ fn port(text: &str) -> Result<u16, Invalid> {
             "write the port that the service listens on, 1 to 65535",
         )),
         Ok(port) if digits && (text.len() == 1 || !text.starts_with('0')) => Ok(port),
-        _ => Err(Invalid::whole(
-            Mistake::Port,
-            text,
-            format!("`{text}` is not a port between 1 and 65535"),
-            FORMS,
-        )),
+        _ => Err(Invalid::whole(Mistake::Port, text, format!("`{text}` is not a port between 1 and 65535"), FORMS)),
     }
 }
 

@@ -2,5 +2,7 @@
 #![deny(unsafe_code)]
 pub mod diagnostic;
 pub mod net;
+pub mod policy;
+pub mod ruleset;
 pub mod source;
 pub mod spec;

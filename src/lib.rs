@@ -1,6 +1,7 @@
 //! fwc
 #![deny(unsafe_code)]
 pub mod diagnostic;
+pub mod lower;
 pub mod net;
 pub mod policy;
 pub mod ruleset;

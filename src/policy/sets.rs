@@ -1,6 +1,6 @@
 //! The address sets of a spec, each kept once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use crate::net::{AddrRange, AddressSet, Family};
@@ -31,6 +31,7 @@ struct Labelled {
 pub struct AddressSets {
     sets: Vec<Labelled>,
     by_content: HashMap<AddressSet, AddressSetId>,
+    labels: HashSet<String>,
 }
 
 impl AddressSets {
@@ -43,7 +44,7 @@ impl AddressSets {
         let id = AddressSetId(u32::try_from(self.sets.len()).unwrap_or(u32::MAX));
         let mut unique = label.to_string();
         let mut number = 2;
-        while self.sets.iter().any(|labelled| labelled.label == unique) {
+        while !self.labels.insert(unique.clone()) {
             unique = format!("{label}-{number}");
             number += 1;
         }

@@ -1,6 +1,32 @@
 //! The findings, one a file.
 
+pub mod block_too_wide;
+pub mod conntrack_disabled;
+pub mod family_mismatch;
+pub mod forward_unfiltered;
+pub mod local_port_clash;
+pub mod nat_shape;
+pub mod port_shape;
+pub mod set_of_sets;
+pub mod spec_nat;
+pub mod tracking_clash;
+pub mod unknown_set;
+pub mod unspecified_address;
+
 use super::Finding;
 
 /// Every finding, by code.
-pub const ALL: &[&Finding] = &[];
+pub const ALL: &[&Finding] = &[
+    &unknown_set::FINDING,
+    &set_of_sets::FINDING,
+    &family_mismatch::FINDING,
+    &tracking_clash::FINDING,
+    &local_port_clash::FINDING,
+    &port_shape::FINDING,
+    &unspecified_address::FINDING,
+    &conntrack_disabled::FINDING,
+    &forward_unfiltered::FINDING,
+    &block_too_wide::FINDING,
+    &nat_shape::FINDING,
+    &spec_nat::FINDING,
+];

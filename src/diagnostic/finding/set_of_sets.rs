@@ -1,0 +1,34 @@
+//! FWC202: a set that contains itself, or `*`.
+
+use crate::diagnostic::{Diagnostic, Finding, Severity};
+use crate::source::Place;
+
+/// The finding.
+pub const FINDING: Finding = Finding {
+    code: "FWC202",
+    severity: Severity::Error,
+    title: "a set that cannot be a set",
+    explanation: "\
+A set may contain other sets (`all: [$admins, $offices]`), but not itself, directly or through others. And it may not contain
+`*`: a set of every address is no set, and a block list with `*` in it would cut the host off.
+
+Take the item out. Where anybody may come in, leave `from` away.
+",
+};
+
+/// The set `name` contains itself through the `$set` at `place`.
+pub fn circular(name: &str, own: Place, place: Place) -> Diagnostic {
+    Diagnostic::new(&FINDING, format!("the set `{name}` contains itself"), "take this item out of the set")
+        .at(place, "leads back to the set")
+        .at(own, "the set")
+}
+
+/// `*` stands where only addresses may.
+pub fn star(place: Place) -> Diagnostic {
+    Diagnostic::new(
+        &FINDING,
+        "`*` stands for every address and cannot be an item here",
+        "list the addresses, or leave `from` away where anybody may come in",
+    )
+    .at(place, "every address")
+}

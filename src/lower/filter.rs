@@ -1,0 +1,149 @@
+//! The filter table: what is accepted.
+//!
+//! Stateless flows first: they are the many. Every rule accepts, so their order changes no verdict.
+
+use super::{entries, entry, host, rule};
+use crate::net::{Family, Protocol};
+use crate::policy::{Entry, EntryId, Policy, Role, Server, Translation, TranslationKind, Transport};
+use crate::ruleset::{Action, Chain, Hook, Leg, Match, Origin, Payload, Rule, StateMatch};
+use crate::spec::{Fate, Tracking};
+
+/// Input: to this host.
+pub(super) fn input(policy: &Policy) -> Chain {
+    let mut rules: Vec<Rule> = host::loopback(Action::Accept).into_iter().collect();
+    stateless(policy, &mut rules, |role| match role {
+        Role::Service { .. } => &[Leg::Request],
+        Role::Client { .. } => &[Leg::Reply],
+        Role::Forward { .. } => &[],
+    });
+    rules.extend(host::icmp_errors());
+    rules.extend(host::ipv6_link());
+    if policy.ping {
+        rules.extend(host::ping_requests());
+    }
+    rules.extend(host::dhcp_replies());
+    if policy.tracks {
+        rules.push(established());
+    }
+    new(policy, &mut rules, |role| matches!(role, Role::Service { .. }));
+    translated(policy, &mut rules);
+    Chain { hook: Hook::Input, policy: policy.input, rules }
+}
+
+/// Output: from this host.
+pub(super) fn output(policy: &Policy) -> Chain {
+    let mut rules: Vec<Rule> = host::loopback(Action::Accept).into_iter().collect();
+    stateless(policy, &mut rules, |role| match role {
+        Role::Service { .. } => &[Leg::Reply],
+        Role::Client { .. } => &[Leg::Request],
+        Role::Forward { .. } => &[],
+    });
+    if policy.output == Fate::Drop {
+        rules.extend(host::icmp_errors());
+        rules.extend(host::ipv6_link());
+        if policy.ping {
+            rules.extend(host::ping_replies());
+        }
+        rules.extend(host::dhcp_requests());
+        if policy.tracks {
+            rules.push(established());
+        }
+    }
+    new(policy, &mut rules, |role| matches!(role, Role::Client { .. }));
+    Chain { hook: Hook::Output, policy: policy.output, rules }
+}
+
+/// Forward: through this host. `None` where the spec has no policy for it: then fwc does not touch the hook.
+pub(super) fn forward(policy: &Policy) -> Option<Chain> {
+    let fate = policy.forward?;
+    let mut rules = Vec::new();
+    stateless(policy, &mut rules, |role| match role {
+        Role::Forward { .. } => &[Leg::Request, Leg::Reply],
+        Role::Service { .. } | Role::Client { .. } => &[],
+    });
+    if !policy.tracks {
+        later_fragments(policy, &mut rules);
+    }
+    rules.extend(host::icmp_errors());
+    let routed = |entry: &Entry| entry.tracking == Tracking::Tracked && matches!(entry.role, Role::Forward { .. });
+    if policy.entries.iter().any(routed) || policy.nat.iter().any(|item| destination(item).is_some()) {
+        rules.push(established());
+    }
+    new(policy, &mut rules, |role| matches!(role, Role::Forward { .. }));
+    translated(policy, &mut rules);
+    Some(Chain { hook: Hook::Forward, policy: fate, rules })
+}
+
+fn stateless(policy: &Policy, rules: &mut Vec<Rule>, legs: impl Fn(&Role) -> &'static [Leg]) {
+    for (id, item) in entries(policy, Tracking::Untracked) {
+        for server in &item.servers {
+            for &leg in legs(&item.role) {
+                rules.push(accept(id, item, server, leg, StateMatch::Any));
+            }
+        }
+    }
+}
+
+fn new(policy: &Policy, rules: &mut Vec<Rule>, hook: impl Fn(&Role) -> bool) {
+    for (id, item) in entries(policy, Tracking::Tracked).filter(|(_, item)| hook(&item.role)) {
+        for server in &item.servers {
+            rules.push(accept(id, item, server, Leg::Request, StateMatch::New));
+        }
+    }
+}
+
+fn accept(id: EntryId, item: &Entry, server: &Server, leg: Leg, state: StateMatch) -> Rule {
+    let matching = Match { state, ..entry::accepted(item, server, leg) };
+    rule(matching, Action::Accept, entry::origin(id, server, leg))
+}
+
+fn established() -> Rule {
+    let matching = Match { state: StateMatch::EstablishedOrRelated, ..Match::default() };
+    rule(matching, Action::Accept, Origin::Established)
+}
+
+/// Where nothing is tracked, nothing is reassembled before the forward hook: later fragments come without ports. They are
+/// accepted by address and protocol; without the first fragment, which is held against the ports, they are of no use to anybody.
+fn later_fragments(policy: &Policy, rules: &mut Vec<Rule>) {
+    for (id, item) in entries(policy, Tracking::Untracked) {
+        let Role::Forward { .. } = item.role else { continue };
+        let mut seen: Vec<(crate::policy::Addresses, Protocol)> = Vec::new();
+        for server in &item.servers {
+            let Transport::Ports(protocol, _) = server.transport else { continue };
+            if seen.contains(&(server.addresses, protocol)) {
+                continue;
+            }
+            seen.push((server.addresses, protocol));
+            for leg in [Leg::Request, Leg::Reply] {
+                for family in Family::BOTH {
+                    let payload = Payload::LaterFragment(protocol);
+                    let matching = Match { family: Some(family), payload, ..entry::accepted(item, server, leg) };
+                    rules.push(rule(matching, Action::Accept, entry::origin(id, server, leg)));
+                }
+            }
+        }
+    }
+}
+
+/// A dnat or redirect admits the flows that it translates, wherever they go.
+fn translated(policy: &Policy, rules: &mut Vec<Rule>) {
+    for (number, item) in (0..).zip(&policy.nat) {
+        for server in destination(item).into_iter().flatten() {
+            let (payload, ports) = match &server.transport {
+                Transport::Plain(protocol) => (Payload::Protocol(*protocol), None),
+                Transport::Ports(protocol, ports) => (Payload::Protocol(*protocol), Some(ports.clone())),
+            };
+            let state = StateMatch::Translated { destination: server.addresses, ports };
+            let matching = Match { payload, state, ..Match::default() };
+            rules.push(rule(matching, Action::Accept, Origin::Nat(number, item.place)));
+        }
+    }
+}
+
+/// What a destination NAT listens on.
+fn destination(item: &Translation) -> Option<&[Server]> {
+    match &item.kind {
+        TranslationKind::Dnat { listen, .. } | TranslationKind::Redirect { listen, .. } => Some(listen),
+        TranslationKind::Masquerade { .. } | TranslationKind::Snat { .. } => None,
+    }
+}

@@ -1,0 +1,51 @@
+//! From meaning to rules: a [`Policy`] becomes a [`Ruleset`]. Lowering cannot fail.
+//!
+//! One file a table: [`raw`] decides what is tracked, [`filter`] what is accepted, [`nat`] what is translated; [`entry`] has the matches of an
+//! entry's two legs, which raw and filter share, and [`host`] what every host needs.
+
+mod entry;
+mod filter;
+mod host;
+mod nat;
+mod raw;
+
+use crate::policy::{Entry, EntryId, Policy};
+use crate::ruleset::{Action, Chain, Hook, Match, Origin, Owner, Rule, Ruleset, StateMatch};
+use crate::spec::Tracking;
+
+/// The rules of a policy, hook by hook.
+#[must_use]
+pub fn lower(policy: &Policy) -> Ruleset {
+    let chains = [
+        raw::prerouting(policy),
+        raw::output(policy),
+        nat::prerouting(policy),
+        Some(filter::input(policy)),
+        filter::forward(policy),
+        Some(filter::output(policy)),
+        nat::postrouting(policy),
+    ];
+    let chains: Vec<Chain> = chains.into_iter().flatten().collect();
+    let looks = |rule: &Rule| rule.matching.state != StateMatch::Any;
+    let translates = |chain: &Chain| matches!(chain.hook, Hook::NatPrerouting | Hook::NatPostrouting);
+    let tracks = chains.iter().any(|chain| translates(chain) || chain.rules.iter().any(looks));
+    Ruleset { sets: policy.sets.clone(), owners: policy.entries.iter().map(owner).collect(), chains, tracks }
+}
+
+fn owner(entry: &Entry) -> Owner {
+    Owner { section: entry.role.section(), name: entry.name.to_string(), place: entry.place }
+}
+
+/// The entries with this tracking, with their ids.
+fn entries(policy: &Policy, tracking: Tracking) -> impl Iterator<Item = (EntryId, &Entry)> {
+    policy
+        .entries
+        .iter()
+        .zip(0..)
+        .filter(move |(entry, _)| entry.tracking == tracking)
+        .map(|(entry, index)| (EntryId(index), entry))
+}
+
+fn rule(matching: Match, action: Action, origin: Origin) -> Rule {
+    Rule { matching, action, origin }
+}

@@ -1,0 +1,70 @@
+//! The raw table: what is dropped first of all, and what is not tracked.
+
+use super::{entries, entry, host, rule};
+use crate::policy::{Addresses, Entry, Policy, Role, Server};
+use crate::ruleset::{Action, Chain, Hook, Leg, Locality, Match, Origin, Rule};
+use crate::spec::{Fate, Tracking};
+
+/// Prerouting: the block list, then the legs that come in or are routed.
+pub(super) fn prerouting(policy: &Policy) -> Option<Chain> {
+    let mut rules = Vec::new();
+    if let Some(block) = policy.block {
+        // Public block lists contain 127.0.0.0/8 and fe80::/10: the host's talk with itself and with its neighbours stays.
+        rules.extend(host::loopback(Action::Accept));
+        rules.extend(host::ipv6_link());
+        rules.push(rule(Match { source: block, ..Match::default() }, Action::Drop, Origin::Block));
+    }
+    for (id, item) in entries(policy, Tracking::Untracked) {
+        for server in &item.servers {
+            let legs: &[Leg] = match item.role {
+                Role::Service { .. } => &[Leg::Request],
+                Role::Client { .. } => &[Leg::Reply],
+                Role::Forward { .. } => &[Leg::Request, Leg::Reply],
+            };
+            rules.extend(legs.iter().map(|&leg| {
+                let matching = Match { locality: locality(item, server), ..entry::by_endpoint(item, server, leg) };
+                rule(matching, Action::Notrack, entry::origin(id, server, leg))
+            }));
+        }
+    }
+    chain(Hook::RawPrerouting, rules)
+}
+
+/// Whose destination the leg has. A host that routes sees other hosts' flows here as well: with the same ports, but never in output. To untrack
+/// one of their legs would break them.
+fn locality(entry: &Entry, server: &Server) -> Locality {
+    match entry.role {
+        Role::Service { .. } if is_host(server) => Locality::Anywhere,
+        Role::Service { .. } | Role::Client { .. } => Locality::Local,
+        Role::Forward { .. } => Locality::NotLocal,
+    }
+}
+
+fn is_host(server: &Server) -> bool {
+    matches!(server.addresses, Addresses::Range(range) if range.as_host().is_some())
+}
+
+/// Output: loopback as a whole, and the legs that this host sends.
+pub(super) fn output(policy: &Policy) -> Option<Chain> {
+    let mut rules = Vec::new();
+    if policy.has_stateless() {
+        // Over lo both legs pass output, and the naive pair would match one of them only.
+        rules.extend(host::loopback(Action::Notrack));
+    }
+    for (id, item) in entries(policy, Tracking::Untracked) {
+        let leg = match item.role {
+            Role::Service { .. } => Leg::Reply,
+            Role::Client { .. } => Leg::Request,
+            Role::Forward { .. } => continue,
+        };
+        for server in &item.servers {
+            let matching = entry::by_endpoint(item, server, leg);
+            rules.push(rule(matching, Action::Notrack, entry::origin(id, server, leg)));
+        }
+    }
+    chain(Hook::RawOutput, rules)
+}
+
+fn chain(hook: Hook, rules: Vec<Rule>) -> Option<Chain> {
+    (!rules.is_empty()).then_some(Chain { hook, policy: Fate::Accept, rules })
+}

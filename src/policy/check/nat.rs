@@ -1,0 +1,78 @@
+//! NAT and NOTRACK exclude each other.
+
+use super::title;
+use crate::diagnostic::Diagnostic;
+use crate::diagnostic::finding::spec_nat::{Conflict, report};
+use crate::policy::footprint::{Footprint, touched};
+use crate::policy::model::{Entry, Policy, Translation, TranslationKind};
+use crate::spec::{NatConflict, Spec, Tracking};
+
+pub(super) fn check(spec: &Spec, policy: &Policy) -> Vec<Diagnostic> {
+    let stateless = || policy.entries.iter().filter(|entry| entry.tracking == Tracking::Untracked);
+    let Some(first) = stateless().next() else { return Vec::new() };
+    let only_overlap = spec.nat_conflict.is_some_and(|mode| mode.value == NatConflict::Overlap);
+    let advice = advice(None);
+    policy
+        .nat
+        .iter()
+        .filter_map(|translation| {
+            let touched = touched_by(translation, policy);
+            if touched.is_none() && only_overlap {
+                return None;
+            }
+            let entry = touched.unwrap_or(first);
+            let (entry_title, rule) = (title(entry), describe(translation));
+            let conflict = Conflict {
+                rule: &rule,
+                place: translation.place,
+                entry: &entry_title,
+                entry_place: entry.place,
+                overlaps: touched.is_some(),
+            };
+            Some(report(&conflict, &advice))
+        })
+        .collect()
+}
+
+fn touched_by<'a>(translation: &Translation, policy: &'a Policy) -> Option<&'a Entry> {
+    match &translation.kind {
+        TranslationKind::Masquerade { from, .. } | TranslationKind::Snat { from, .. } => {
+            touched(&Footprint::of_source(policy, *from), policy)
+        }
+        TranslationKind::Dnat { listen, .. } | TranslationKind::Redirect { listen, .. } => {
+            listen.iter().find_map(|server| touched(&Footprint::of_destination(policy, server), policy))
+        }
+    }
+}
+
+fn describe(translation: &Translation) -> String {
+    match &translation.kind {
+        TranslationKind::Masquerade { out, .. } => format!("masquerade out {out}"),
+        TranslationKind::Snat { out, to, .. } => format!("snat out {out} to {to}"),
+        TranslationKind::Dnat { to, port, .. } => match port {
+            Some(port) => format!("dnat to {}", std::net::SocketAddr::new(*to, *port)),
+            None => format!("dnat to {to}"),
+        },
+        TranslationKind::Redirect { port, .. } => format!("redirect to port {port}"),
+    }
+}
+
+/// Bytes that an entry costs, with its extensions: a 256-byte slab object and about 64 more.
+const ENTRY_BYTES: u64 = 320;
+/// Bytes that a hash bucket costs.
+const BUCKET_BYTES: u64 = 8;
+/// Seconds that the proposed TIME_WAIT lasts.
+const TIME_WAIT: u64 = 30;
+
+/// A table size to propose, with what it holds and costs. `now` is the live host's `nf_conntrack_max`, if known; the default is 262,144.
+pub(crate) fn advice(now: Option<u64>) -> String {
+    let now = now.unwrap_or(262_144);
+    let size = (now * 4).clamp(262_144, 1 << 27).next_power_of_two();
+    let megabytes = (size * (ENTRY_BYTES + BUCKET_BYTES)).div_ceil(1_000_000);
+    format!(
+        "`conntrack: {{max: {size}, buckets: {size}, timeouts: {{tcp_time_wait: {TIME_WAIT}s}}}}` lasts for {} new connections \
+         a second instead of {} ({now} entries, 120 s), for {megabytes} MB when full",
+        size / TIME_WAIT,
+        now / 120,
+    )
+}

@@ -1,0 +1,169 @@
+//! Which packets a NAT rule could touch, and whether a stateless flow is among them.
+//!
+//! Used for the NAT rules of a spec and for those found on the live host. What is not known is taken for "any": a rule that cannot be
+//! understood overlaps.
+
+use super::model::{Entry, Policy, Role, Server, Transport};
+use super::sets::Addresses;
+use crate::net::{AddressSet, Family, Protocol, RangeSet};
+use crate::spec::Tracking;
+
+/// Which hook a NAT rule hangs in, as far as it tells the legs apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NatHook {
+    /// Packets that come in: destination NAT.
+    Prerouting,
+    /// Packets that this host sends: destination NAT.
+    Output,
+    /// Packets that leave: source NAT.
+    Postrouting,
+    /// Packets to this host: source NAT.
+    Input,
+    /// Not known: any of them.
+    Any,
+}
+
+/// The packets that a NAT rule could match. `None` is any.
+#[derive(Debug, Clone)]
+pub struct Footprint {
+    /// The hook.
+    pub hook: NatHook,
+    /// The protocol's number; `None` is any.
+    pub protocol: Option<Protocol>,
+    /// Source addresses.
+    pub source: Option<AddressSet>,
+    /// Destination addresses.
+    pub destination: Option<AddressSet>,
+    /// Source ports, host byte order.
+    pub source_ports: Option<RangeSet<u16>>,
+    /// Destination ports, host byte order.
+    pub destination_ports: Option<RangeSet<u16>>,
+}
+
+/// One leg of a stateless flow. `None` is any.
+struct LegShape<'a> {
+    source: Addresses,
+    destination: Addresses,
+    protocol: Protocol,
+    source_ports: Option<&'a [(u16, u16)]>,
+    destination_ports: Option<&'a [(u16, u16)]>,
+}
+
+/// The first stateless entry whose flows the rule could touch.
+#[must_use]
+pub fn touched<'a>(footprint: &Footprint, policy: &'a Policy) -> Option<&'a Entry> {
+    let stateless = policy.entries.iter().filter(|entry| entry.tracking == Tracking::Untracked);
+    stateless.into_iter().find(|entry| {
+        entry.servers.iter().any(|server| {
+            legs(entry, server).iter().any(|(hooks, leg)| {
+                (footprint.hook == NatHook::Any || hooks.contains(&footprint.hook)) && meets(footprint, leg, policy)
+            })
+        })
+    })
+}
+
+/// Both legs of an endpoint's flows, each with the hooks that it passes.
+fn legs<'a>(entry: &'a Entry, server: &'a Server) -> [(&'static [NatHook], LegShape<'a>); 2] {
+    use NatHook::{Input, Output, Postrouting, Prerouting};
+    let protocol = server.transport.protocol();
+    let ports = match &server.transport {
+        Transport::Ports(_, ports) => Some(ports.ranges()),
+        Transport::Plain(_) => None,
+    };
+    let (peers, local_ports) = match &entry.role {
+        Role::Service { from, .. } | Role::Forward { from } => (*from, None),
+        Role::Client { local_ports } => (Addresses::Any, ports.map(|_| local_ports.ranges())),
+    };
+    let (request_hooks, reply_hooks): (&[NatHook], &[NatHook]) = match entry.role {
+        Role::Service { .. } => (&[Prerouting, Input], &[Output, Postrouting]),
+        Role::Client { .. } => (&[Output, Postrouting], &[Prerouting, Input]),
+        Role::Forward { .. } => (&[Prerouting, Postrouting], &[Prerouting, Postrouting]),
+    };
+    let request = LegShape {
+        source: peers,
+        destination: server.addresses,
+        protocol,
+        source_ports: local_ports,
+        destination_ports: ports,
+    };
+    let reply = LegShape {
+        source: server.addresses,
+        destination: peers,
+        protocol,
+        source_ports: ports,
+        destination_ports: local_ports,
+    };
+    [(request_hooks, request), (reply_hooks, reply)]
+}
+
+fn meets(footprint: &Footprint, leg: &LegShape<'_>, policy: &Policy) -> bool {
+    footprint.protocol.is_none_or(|protocol| protocol == leg.protocol)
+        && addresses_meet(footprint.source.as_ref(), leg.source, policy)
+        && addresses_meet(footprint.destination.as_ref(), leg.destination, policy)
+        && ports_meet(footprint.source_ports.as_ref(), leg.source_ports)
+        && ports_meet(footprint.destination_ports.as_ref(), leg.destination_ports)
+}
+
+fn addresses_meet(rule: Option<&AddressSet>, leg: Addresses, policy: &Policy) -> bool {
+    let Some(rule) = rule else { return true };
+    match leg {
+        Addresses::Any => true,
+        Addresses::Range(range) => rule.overlaps(&AddressSet::from_iter([range])),
+        Addresses::Set(id) => rule.overlaps(policy.sets.get(id)),
+    }
+}
+
+fn ports_meet(rule: Option<&RangeSet<u16>>, leg: Option<&[(u16, u16)]>) -> bool {
+    match (rule, leg) {
+        (Some(rule), Some(leg)) => rule.overlaps(&RangeSet::from_ranges(leg.iter().copied())),
+        _ => true,
+    }
+}
+
+/// The addresses of a policy as a plain set; `None` is any.
+#[must_use]
+pub fn plain(policy: &Policy, addresses: Addresses) -> Option<AddressSet> {
+    match addresses {
+        Addresses::Any => None,
+        Addresses::Range(range) => Some(AddressSet::from_iter([range])),
+        Addresses::Set(id) => Some(policy.sets.get(id).clone()),
+    }
+}
+
+impl Footprint {
+    /// What a spec's masquerade or snat could match.
+    #[must_use]
+    pub fn of_source(policy: &Policy, from: Addresses) -> Self {
+        Footprint {
+            hook: NatHook::Postrouting,
+            protocol: None,
+            source: plain(policy, from),
+            destination: None,
+            source_ports: None,
+            destination_ports: None,
+        }
+    }
+
+    /// What a spec's dnat or redirect could match.
+    #[must_use]
+    pub fn of_destination(policy: &Policy, server: &Server) -> Self {
+        Footprint {
+            hook: NatHook::Prerouting,
+            protocol: Some(server.transport.protocol()),
+            source: None,
+            destination: plain(policy, server.addresses),
+            source_ports: None,
+            destination_ports: match &server.transport {
+                Transport::Ports(_, ports) => Some(RangeSet::from_ranges(ports.ranges().iter().copied())),
+                Transport::Plain(_) => None,
+            },
+        }
+    }
+
+    /// Whether the rule can match packets of this family at all.
+    #[must_use]
+    pub fn has(&self, family: Family) -> bool {
+        let in_family = |set: &Option<AddressSet>| set.as_ref().is_none_or(|set| set.has(family));
+        in_family(&self.source) && in_family(&self.destination)
+    }
+}

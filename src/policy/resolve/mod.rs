@@ -1,0 +1,54 @@
+//! From names to ids: a [`Spec`] becomes a [`Policy`].
+//!
+//! Every mistake is collected. What a mistake makes unusable is left out, so that the rest can be looked at in the same run.
+
+mod addresses;
+mod entries;
+mod nat;
+
+use addresses::Resolver;
+
+use super::check;
+use super::model::{Policy, Sizing};
+use super::sets::Addresses;
+use crate::diagnostic::Diagnostic;
+use crate::spec::{Conntrack, Fate, Spec};
+
+/// What a spec means, with everything that is wrong or odd about it. The policy is sound only if no diagnostic is an error.
+#[must_use]
+pub fn resolve(spec: &Spec) -> (Policy, Vec<Diagnostic>) {
+    let mut resolver = Resolver::new(&spec.sets);
+    let entries = entries::entries(spec, &mut resolver);
+    let nat = nat::translations(&spec.nat, &mut resolver);
+    let block = spec.block.as_ref().and_then(|block| resolver.list("blocked", &block.value));
+    let block = block.filter(|&addresses| addresses != Addresses::Any);
+    let (sets, mut diagnostics) = resolver.finish();
+    let input = spec.policy.input.map_or(Fate::Drop, |fate| fate.value);
+    let output = spec.policy.output.map_or(Fate::Accept, |fate| fate.value);
+    let mut policy = Policy {
+        input,
+        output,
+        forward: spec.policy.forward.map(|fate| fate.value),
+        sets,
+        block,
+        entries,
+        nat,
+        sizing: sizing(spec),
+        tracks: false,
+        ping: spec.ping.is_some_and(|ping| ping.value),
+        tests: spec.tests.iter().map(|test| test.value.clone()).collect(),
+    };
+    policy.tracks = check::tracking::needed(&policy);
+    diagnostics.extend(check::all(spec, &policy));
+    (policy, diagnostics)
+}
+
+fn sizing(spec: &Spec) -> Sizing {
+    let Some(Conntrack::Sized { max, buckets, timeouts }) = spec.conntrack.as_ref().map(|section| &section.value)
+    else {
+        return Sizing::default();
+    };
+    let mut timeouts: Vec<_> = timeouts.iter().map(|timeout| timeout.value).collect();
+    timeouts.sort_unstable();
+    Sizing { max: max.map(|max| max.value), buckets: buckets.map(|buckets| buckets.value), timeouts }
+}

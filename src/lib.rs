@@ -3,6 +3,7 @@
 pub mod diagnostic;
 pub mod lower;
 pub mod net;
+pub mod packet;
 pub mod policy;
 pub mod ruleset;
 pub mod source;

@@ -1,1 +1,3 @@
+//! The `fwc` binary.
+
 fn main() {}

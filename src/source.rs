@@ -97,6 +97,11 @@ impl Sources {
         self.files.get(id.0 as usize)
     }
 
+    /// All texts, in the order in which they were read.
+    pub fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.files.iter()
+    }
+
     /// The text at a place; empty where the place is not in the text.
     #[must_use]
     pub fn at(&self, place: Place) -> &str {

@@ -1,0 +1,122 @@
+//! The command line: what was typed. [`crate::command`] does it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A declarative firewall compiler: services without conntrack, loaded in one nf_tables transaction.
+#[derive(Debug, Parser)]
+#[command(name = "fwc", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How to write diagnostics and results.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human, value_name = "FORMAT")]
+    pub format: Format,
+}
+
+/// How to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Human,
+    /// For programs.
+    Json,
+    /// SARIF 2.1.0, for code scanning (`check` only).
+    Sarif,
+    /// Workflow commands of GitHub Actions (`check` only).
+    Github,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check specs without a host: each by itself
+    Check(CheckArgs),
+    /// Write an artifact: nft, iptables-restore, sysctl.d or modprobe.d
+    Compile(CompileArgs),
+    /// Load a spec into the kernel, in one transaction
+    Apply(ApplyArgs),
+    /// Show what is loaded: counters by service and direction, drift, table use
+    Status(HostArgs),
+    /// Delete what fwc loaded, and nothing else
+    Remove(HostArgs),
+    /// Explain a diagnostic, as in `fwc explain FWC301`
+    Explain {
+        /// The code; without one, all codes are listed.
+        code: Option<String>,
+    },
+    /// Print the JSON schema of specs
+    Schema,
+}
+
+/// `fwc check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Spec files or directories; `-` is standard input.
+    #[arg(required = true, value_name = "SPEC")]
+    pub specs: Vec<PathBuf>,
+    /// Also load each into the real kernel, in a private namespace. Needs no root.
+    #[arg(long)]
+    pub kernel: bool,
+}
+
+/// `fwc compile`.
+#[derive(Debug, Args)]
+pub struct CompileArgs {
+    /// A spec file or directory; `-` is standard input.
+    #[arg(value_name = "SPEC")]
+    pub spec: PathBuf,
+    /// Which artifact.
+    #[arg(long, short, value_enum, required_unless_present = "output")]
+    pub target: Option<Target>,
+    /// Where to write it, atomically. A directory (`DIR/`) takes all artifacts.
+    #[arg(long, short, value_name = "FILE|DIR/")]
+    pub output: Option<PathBuf>,
+}
+
+/// An artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// A file for `nft -f`
+    Nft,
+    /// A file for `iptables-restore`
+    Iptables,
+    /// A file for `ip6tables-restore`
+    Ip6tables,
+    /// A file for `ipset restore`: sets that are too large to be written out as rules
+    Ipset,
+    /// A file for sysctl.d: the size of the conntrack table
+    Sysctl,
+    /// A file for modprobe.d: the hash size of the conntrack table
+    Modprobe,
+}
+
+/// `fwc apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// A spec file or directory; `-` is standard input.
+    #[arg(value_name = "SPEC")]
+    pub spec: PathBuf,
+    /// Do everything but change the kernel.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Load into this network namespace (a name under /run/netns).
+    #[arg(long, value_name = "NAME", conflicts_with = "sandbox")]
+    pub netns: Option<String>,
+    /// Load into a fresh private namespace, which is gone afterwards. Needs no root.
+    #[arg(long)]
+    pub sandbox: bool,
+    /// Go on in spite of this finding, as in `--force FWC401`. May be given more than once.
+    #[arg(long, value_name = "CODE")]
+    pub force: Vec<String>,
+}
+
+/// `fwc status`, `fwc remove`.
+#[derive(Debug, Args)]
+pub struct HostArgs {
+    /// Look into this network namespace (a name under /run/netns).
+    #[arg(long, value_name = "NAME")]
+    pub netns: Option<String>,
+}

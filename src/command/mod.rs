@@ -1,0 +1,70 @@
+//! The commands, one a file. Only here is anything read, written or exited.
+
+mod apply;
+mod check;
+mod compile;
+mod explain;
+mod host;
+mod output;
+mod remove;
+mod status;
+
+use std::io;
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command, Format};
+use output::Output;
+
+/// Exit codes that more than one command uses.
+mod exit {
+    /// The spec has errors, or the host speaks against it.
+    pub(super) const REFUSED: u8 = 1;
+    /// The command line makes no sense.
+    pub(super) const USAGE: u8 = 2;
+    /// The host or the kernel failed.
+    pub(super) const HOST: u8 = 3;
+}
+
+/// Why a command could not do its work, beyond what diagnostics say.
+enum Failure {
+    /// The command line makes no sense.
+    Usage(String),
+    /// Reading or writing failed.
+    Io(String, io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Failure::Io("writing the result".to_string(), error)
+    }
+}
+
+/// Does what was typed.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    let output = Output::new(cli.format);
+    if matches!(cli.format, Format::Sarif | Format::Github) && !matches!(cli.command, Command::Check(_)) {
+        eprintln!("fwc: `--format sarif` and `--format github` are for `fwc check`");
+        return ExitCode::from(exit::USAGE);
+    }
+    let done = match cli.command {
+        Command::Check(arguments) => check::run(output, &arguments),
+        Command::Compile(arguments) => compile::run(output, &arguments),
+        Command::Apply(arguments) => apply::run(output, &arguments),
+        Command::Status(arguments) => status::run(output, &arguments),
+        Command::Remove(arguments) => remove::run(output, &arguments),
+        Command::Explain { code } => explain::run(output, code.as_deref()),
+        Command::Schema => output.data(&crate::schema::json()).map(|()| ExitCode::SUCCESS).map_err(Failure::from),
+    };
+    match done {
+        Ok(code) => code,
+        Err(Failure::Usage(message)) => {
+            eprintln!("fwc: {message}");
+            ExitCode::from(exit::USAGE)
+        }
+        Err(Failure::Io(what, error)) => {
+            eprintln!("fwc: {what} failed: {error}");
+            ExitCode::from(exit::HOST)
+        }
+    }
+}

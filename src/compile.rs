@@ -1,0 +1,84 @@
+//! The way of the data, read aloud: read, resolve, lower.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::diagnostic::Diagnostic;
+use crate::lower::lower;
+use crate::parse;
+use crate::policy::{Policy, resolve};
+use crate::ruleset::Ruleset;
+use crate::source::{Place, Sources};
+use crate::spec::{NatConflict, Spec};
+
+/// A spec without errors, with what it means.
+#[derive(Debug)]
+pub struct Compiled {
+    /// What it means.
+    pub policy: Policy,
+    /// The rules.
+    pub ruleset: Ruleset,
+    /// Whether live NAT rules that touch no stateless flow are let through.
+    pub nat_conflict: NatConflict,
+    /// The spec's first file as a whole, for what no single token says.
+    pub whole: Place,
+    /// SHA-256 of all texts that make the spec up (spec and set files, in the order read), in hex.
+    pub hash: String,
+}
+
+/// What became of a spec: its texts, everything that is wrong or odd, and the result where nothing is wrong.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The texts that were read.
+    pub sources: Sources,
+    /// Errors and warnings.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The result; `None` where there is an error.
+    pub compiled: Option<Compiled>,
+}
+
+/// Everything that needs no host: reads the spec at `path` (`-` is standard input), resolves and checks it.
+#[must_use]
+pub fn check(path: &Path) -> Outcome {
+    let mut sources = Sources::default();
+    let (spec, diagnostics) = parse::read(path, &mut sources);
+    finish(sources, spec, diagnostics)
+}
+
+/// The same for a text in memory. Set files are sought in the working directory.
+#[must_use]
+pub fn check_text(name: &str, text: &str) -> Outcome {
+    let mut sources = Sources::default();
+    let (spec, diagnostics) = parse::read_text(name, text, &mut sources);
+    finish(sources, spec, diagnostics)
+}
+
+fn finish(sources: Sources, spec: Option<Spec>, mut diagnostics: Vec<Diagnostic>) -> Outcome {
+    let Some(spec) = spec else { return Outcome { sources, diagnostics, compiled: None } };
+    let (policy, found) = resolve(&spec);
+    diagnostics.extend(found);
+    let sound = !diagnostics.iter().any(Diagnostic::is_error);
+    let compiled = spec.files.first().filter(|_| sound).map(|&whole| Compiled {
+        ruleset: lower(&policy),
+        nat_conflict: spec.nat_conflict.map_or(NatConflict::Any, |mode| mode.value),
+        whole,
+        hash: hash(&sources),
+        policy,
+    });
+    Outcome { sources, diagnostics, compiled }
+}
+
+/// Names do not count, so that the same content gives the same hash wherever it lies.
+fn hash(sources: &Sources) -> String {
+    let mut hasher = Sha256::new();
+    for source in sources.iter() {
+        hasher.update(u64::try_from(source.text.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hasher.update(source.text.as_bytes());
+    }
+    hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

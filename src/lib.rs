@@ -4,6 +4,7 @@ pub mod diagnostic;
 pub mod lower;
 pub mod net;
 pub mod packet;
+pub mod parse;
 pub mod policy;
 pub mod ruleset;
 pub mod source;

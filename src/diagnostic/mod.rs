@@ -6,6 +6,7 @@
 pub mod finding;
 pub mod human;
 pub mod json;
+mod lines;
 
 use crate::source::Place;
 
@@ -71,6 +72,14 @@ impl Diagnostic {
     pub fn is_error(&self) -> bool {
         self.finding.severity == Severity::Error
     }
+}
+
+/// Puts diagnostics in the order in which they are shown: by file, place and code. Those without a place come first.
+pub fn sort(diagnostics: &mut [Diagnostic]) {
+    diagnostics.sort_by(|a, b| {
+        let place = |d: &Diagnostic| d.labels.first().map(|label| label.place);
+        (place(a), a.finding.code, &a.message).cmp(&(place(b), b.finding.code, &b.message))
+    });
 }
 
 /// The nearest of `candidates` to a mistyped `word`, if one is near enough to be meant.

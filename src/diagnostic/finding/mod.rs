@@ -1,31 +1,75 @@
-//! The findings, one a file.
+//! The findings, one a file: the code, what `fwc explain` says, and the functions that report it.
 
+pub mod address;
 pub mod block_too_wide;
 pub mod concurrent_change;
 pub mod conntrack_disabled;
+pub mod empty;
 pub mod family_mismatch;
 pub mod forward_unfiltered;
+pub mod given_twice;
+pub mod host_bits;
 pub mod host_failure;
+pub mod interface;
 pub mod kernel_refused;
 pub mod live_nat;
 pub mod loaded_differs;
 pub mod local_port_clash;
 pub mod lockout;
+pub mod missing_key;
+pub mod name;
 pub mod nat_shape;
 pub mod not_permitted;
+pub mod not_yaml;
+pub mod number;
+pub mod packet;
+pub mod port;
 pub mod port_shape;
+pub mod port_zero;
+pub mod protocol;
+pub mod reversed;
+pub mod set_file;
 pub mod set_of_sets;
 pub mod spec_nat;
+pub mod too_many;
 pub mod tracking_clash;
+pub mod unknown_key;
 pub mod unknown_set;
+pub mod unreadable;
 pub mod unseen_host;
 pub mod unspecified_address;
 pub mod unsupported_kernel;
+pub mod version;
+pub mod word;
+pub mod wrong_shape;
 
-use super::Finding;
+use super::{Diagnostic, Finding};
+use crate::net::{Invalid, Mistake};
+use crate::source::Place;
 
 /// Every finding, by code.
 pub const ALL: &[&Finding] = &[
+    &unreadable::FINDING,
+    &not_yaml::FINDING,
+    &unknown_key::FINDING,
+    &given_twice::FINDING,
+    &missing_key::FINDING,
+    &wrong_shape::FINDING,
+    &version::FINDING,
+    &name::FINDING,
+    &address::FINDING,
+    &host_bits::FINDING,
+    &port::FINDING,
+    &port_zero::FINDING,
+    &reversed::FINDING,
+    &protocol::FINDING,
+    &interface::FINDING,
+    &number::FINDING,
+    &packet::FINDING,
+    &word::FINDING,
+    &set_file::FINDING,
+    &empty::FINDING,
+    &too_many::FINDING,
     &unknown_set::FINDING,
     &set_of_sets::FINDING,
     &family_mismatch::FINDING,
@@ -48,3 +92,47 @@ pub const ALL: &[&Finding] = &[
     &not_permitted::FINDING,
     &host_failure::FINDING,
 ];
+
+/// The finding of a code such as `FWC103`, in any case.
+#[must_use]
+pub fn by_code(code: &str) -> Option<&'static Finding> {
+    ALL.iter().copied().find(|finding| finding.code.eq_ignore_ascii_case(code))
+}
+
+/// A value that was refused, `place` being that of its text.
+#[must_use]
+pub fn invalid(invalid: &Invalid, place: Place) -> Diagnostic {
+    let finding = match invalid.mistake {
+        Mistake::Address => &address::FINDING,
+        Mistake::HostBits => &host_bits::FINDING,
+        Mistake::Port => &port::FINDING,
+        Mistake::PortZero => &port_zero::FINDING,
+        Mistake::Reversed => &reversed::FINDING,
+        Mistake::Protocol => &protocol::FINDING,
+        Mistake::Interface => &interface::FINDING,
+        Mistake::Name => &name::FINDING,
+        Mistake::Duration => &number::FINDING,
+        Mistake::Packet => &packet::FINDING,
+    };
+    Diagnostic::new(finding, invalid.message.clone(), invalid.help.clone()).at(place.part(&invalid.range), "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_sorted_and_explained() {
+        for pair in ALL.windows(2) {
+            assert!(pair[0].code < pair[1].code, "{} is not before {}", pair[0].code, pair[1].code);
+        }
+        for finding in ALL {
+            let digits = finding.code.strip_prefix("FWC").unwrap();
+            assert!(digits.len() == 3 && ('1'..='5').contains(&digits.chars().next().unwrap()), "{}", finding.code);
+            assert!(finding.explanation.len() > 100, "{} is not explained", finding.code);
+            assert!(!finding.title.is_empty() && finding.title == finding.title.trim_end_matches('.'));
+            assert_eq!(by_code(&finding.code.to_lowercase()), Some(*finding));
+        }
+        assert_eq!(by_code("FWC000"), None);
+    }
+}

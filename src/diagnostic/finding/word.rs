@@ -1,0 +1,27 @@
+//! FWC118: a word that is not one of those that can stand there.
+
+use crate::diagnostic::{Diagnostic, Finding, Severity, nearest};
+use crate::source::Place;
+
+/// The finding.
+pub const FINDING: Finding = Finding {
+    code: "FWC118",
+    severity: Severity::Error,
+    title: "not one of the words",
+    explanation: "\
+A key takes one of a few words, and the value is none of them.
+
+    policy: {input: deny}
+
+The help line names the words. A policy is `accept` or `drop`; a test's `direction` is `in`, `out` or `forward`, its `state`
+`new`, `established`, `related` or `invalid`, its `tracking` `tracked` or `untracked`.",
+};
+
+/// `what` must be one of `words`.
+pub fn report(what: &str, text: &str, words: &[&str], place: Place) -> Diagnostic {
+    let help = match nearest(text, words.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("write {}", words.join(" or ")),
+    };
+    Diagnostic::new(&FINDING, format!("{what} cannot be `{text}`"), help).at(place, "")
+}

@@ -1,0 +1,79 @@
+//! From text to what was written.
+//!
+//! One YAML parser gives events with their bytes; [`tree`] makes nodes of them, [`reader`] reads nodes as mappings, lists
+//! and values, [`decode`] knows the sections. There is no second reader that types values by YAML's rules: so every value
+//! has its place, `0x50` is no port and `yes` is no truth value, and one run finds all mistakes. Only [`files`] does I/O.
+
+mod decode;
+mod entries;
+mod files;
+pub mod keys;
+mod nat;
+mod reader;
+mod report;
+mod set_file;
+mod syntax;
+mod tree;
+
+use std::path::Path;
+
+use crate::diagnostic::Diagnostic;
+use crate::diagnostic::finding::empty;
+use crate::source::{FileId, Sources};
+use crate::spec::Spec;
+use reader::Seen;
+use report::Report;
+
+/// A spec that grows file by file.
+#[derive(Default)]
+struct Draft {
+    spec: Spec,
+    seen: Seen,
+    report: Report,
+    has_content: bool,
+}
+
+/// Reads a spec: a file, the `*.yaml` of a directory in the order of their names, or `-` for standard input. Set files
+/// are read as well, relative to the spec file's folder.
+///
+/// Gives all mistakes of all files, by file and place. The spec is there unless a file could not be read to its end; with
+/// mistakes it lacks what they concern: a refused value is absent, a set or `from` whose items are all refused is empty.
+pub fn read(path: &Path, sources: &mut Sources) -> (Option<Spec>, Vec<Diagnostic>) {
+    let mut draft = Draft::default();
+    let folder = match path.is_dir() {
+        true => path,
+        false => path.parent().unwrap_or(Path::new("")),
+    };
+    let files = files::spec_files(path, sources, &mut draft.report);
+    finish(draft, files, folder, sources)
+}
+
+/// Reads a spec from a text. `name` is what diagnostics call it; set files are relative to `folder`.
+pub fn read_text(name: &str, text: &str, folder: &Path, sources: &mut Sources) -> (Option<Spec>, Vec<Diagnostic>) {
+    let file = sources.add(name, text);
+    finish(Draft::default(), vec![file], folder, sources)
+}
+
+fn finish(
+    mut draft: Draft,
+    files: Vec<FileId>,
+    folder: &Path,
+    sources: &mut Sources,
+) -> (Option<Spec>, Vec<Diagnostic>) {
+    for &file in &files {
+        let known_sets = draft.spec.sets.len();
+        draft.spec.files.push(sources.whole(file));
+        if let Some(source) = sources.get(file) {
+            decode::file(&source.text, file, &mut draft);
+        }
+        files::set_files(draft.spec.sets.iter_mut().skip(known_sets), folder, sources, &mut draft.report);
+    }
+    if let Some(&file) = files.first()
+        && !draft.has_content
+        && !draft.report.broken
+    {
+        draft.report.add_fatal(empty::spec(sources.whole(file)));
+    }
+    let spec = (!draft.report.broken).then_some(draft.spec);
+    (spec, draft.report.finish())
+}

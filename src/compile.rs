@@ -47,11 +47,11 @@ pub fn check(path: &Path) -> Outcome {
     finish(sources, spec, diagnostics)
 }
 
-/// The same for a text in memory. Set files are sought in the working directory.
+/// The same for a text in memory. Set files are relative to `folder`.
 #[must_use]
-pub fn check_text(name: &str, text: &str) -> Outcome {
+pub fn check_text(name: &str, text: &str, folder: &Path) -> Outcome {
     let mut sources = Sources::default();
-    let (spec, diagnostics) = parse::read_text(name, text, &mut sources);
+    let (spec, diagnostics) = parse::read_text(name, text, folder, &mut sources);
     finish(sources, spec, diagnostics)
 }
 

@@ -224,6 +224,15 @@ impl Timeout {
         "dccp_timewait",
     ];
 
+    /// The name of its sysctl under `net.netfilter`: `nf_conntrack_tcp_timeout_established` for `tcp_established`.
+    #[must_use]
+    pub fn sysctl(self) -> String {
+        match self.0.split_once('_') {
+            Some((protocol, rest)) => format!("nf_conntrack_{protocol}_timeout_{rest}"),
+            None => format!("nf_conntrack_{}_timeout", self.0),
+        }
+    }
+
     /// The timeout of this key.
     #[must_use]
     pub fn named(key: &str) -> Option<Timeout> {

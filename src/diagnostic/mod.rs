@@ -8,6 +8,7 @@ pub mod human;
 pub mod json;
 mod lines;
 
+pub use crate::net::nearest;
 use crate::source::Place;
 
 /// How bad a finding is.
@@ -80,15 +81,4 @@ pub fn sort(diagnostics: &mut [Diagnostic]) {
         let place = |d: &Diagnostic| d.labels.first().map(|label| label.place);
         (place(a), a.finding.code, &a.message).cmp(&(place(b), b.finding.code, &b.message))
     });
-}
-
-/// The nearest of `candidates` to a mistyped `word`, if one is near enough to be meant.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = word.to_ascii_lowercase();
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::osa_distance(&lower, candidate), candidate))
-        .filter(|&(distance, candidate)| distance <= 1.max(candidate.len().max(word.len()) / 3))
-        .min()
-        .map(|(_, candidate)| candidate)
 }

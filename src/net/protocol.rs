@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Family, Invalid, Mistake};
+use super::{Family, Invalid, Mistake, nearest};
 
 /// An IP protocol number other than ICMP's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,12 +90,8 @@ impl FromStr for Protocol {
                 _ => refused(format!("`{text}` is not a protocol number"), "write a number from 1 to 255"),
             };
         }
-        let near = Protocol::names()
-            .map(|name| (strsim::osa_distance(name, &text.to_ascii_lowercase()), name))
-            .min()
-            .filter(|&(distance, name)| distance <= 1.max(name.len() / 3));
-        match near {
-            Some((_, name)) => refused(format!("unknown protocol `{text}`"), &format!("did you mean `{name}`?")),
+        match nearest(text, Protocol::names()) {
+            Some(name) => refused(format!("unknown protocol `{text}`"), &format!("did you mean `{name}`?")),
             None => refused(
                 format!("unknown protocol `{text}`"),
                 "write tcp, udp, sctp, dccp, udplite, esp, ah, gre, ipip, vrrp, ospf, igmp or a number",

@@ -25,7 +25,7 @@ fn service(entry: &spec::Entry<spec::Service>, resolver: &mut Resolver<'_>) -> O
     let from = sources(&entry.name, service.from.as_ref(), resolver);
     check_families(&servers, service.from.as_ref(), from, resolver);
     let interfaces: Arc<[_]> = service.interfaces.iter().map(|interface| interface.value.clone()).collect();
-    let role = Role::Service { from: from?, interfaces };
+    let role = Role::Service { from: from.unwrap_or(Addresses::Any), interfaces };
     assemble(&entry.name, service.stateless, servers, role)
 }
 
@@ -48,7 +48,7 @@ fn forward(entry: &spec::Entry<spec::Forward>, resolver: &mut Resolver<'_>) -> O
     let servers = servers(&forward.to, &forward.protocols, resolver);
     let from = sources(&entry.name, forward.from.as_ref(), resolver);
     check_families(&servers, forward.from.as_ref(), from, resolver);
-    assemble(&entry.name, forward.stateless, servers, Role::Forward { from: from? })
+    assemble(&entry.name, forward.stateless, servers, Role::Forward { from: from.unwrap_or(Addresses::Any) })
 }
 
 fn assemble(
@@ -62,6 +62,7 @@ fn assemble(
     (!servers.is_empty()).then(|| Entry { name: name.value.clone(), place: name.place, tracking, servers, role })
 }
 
+/// Who may come in. `None` where a mistake has been reported; the entry is then looked at as if anybody could.
 fn sources(
     name: &Placed<crate::net::Name>,
     from: Option<&Placed<Vec<Placed<AddressPattern>>>>,

@@ -1,9 +1,14 @@
-//! Lines of a text, found quickly.
+//! Lines and columns of a text, found quickly, also where the text is one line of 60 MiB.
+
+/// Bytes between two points where the characters so far are known.
+const STEP: usize = 4096;
 
 /// Where the lines of a text start.
 pub(super) struct Lines {
     /// Byte offsets, the first 0.
     starts: Vec<usize>,
+    /// Characters before each multiple of `STEP`.
+    characters: Vec<usize>,
     length: usize,
 }
 
@@ -11,7 +16,16 @@ impl Lines {
     /// Looks through a text once.
     pub(super) fn of(text: &str) -> Lines {
         let ends = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at + 1);
-        Lines { starts: std::iter::once(0).chain(ends).collect(), length: text.len() }
+        let mut count = 0;
+        let characters = text.as_bytes().chunks(STEP).map(|chunk| {
+            count += characters_in(chunk);
+            count
+        });
+        Lines {
+            starts: std::iter::once(0).chain(ends).collect(),
+            characters: std::iter::once(0).chain(characters).collect(),
+            length: text.len(),
+        }
     }
 
     /// The line of a byte, from 0.
@@ -33,9 +47,21 @@ impl Lines {
     /// Line and column of a byte of `text`, both from 1, the column in characters.
     pub(super) fn position(&self, text: &str, byte: usize) -> (usize, usize) {
         let line = self.line(byte);
-        let before = text.get(self.range(line).0..byte).unwrap_or("");
-        (line + 1, before.chars().count() + 1)
+        let column = self.characters_before(text, byte) - self.characters_before(text, self.range(line).0);
+        (line + 1, column + 1)
     }
+
+    fn characters_before(&self, text: &str, byte: usize) -> usize {
+        let byte = byte.min(self.length);
+        let step = byte / STEP;
+        let rest = text.as_bytes().get(step * STEP..byte).unwrap_or_default();
+        self.characters.get(step).copied().unwrap_or(0) + characters_in(rest)
+    }
+}
+
+/// Bytes that start a character.
+fn characters_in(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
 }
 
 #[cfg(test)]
@@ -51,5 +77,12 @@ mod tests {
         assert_eq!(lines.position(text, text.find('x').unwrap()), (3, 1));
         assert_eq!(lines.position(text, text.len()), (3, 2));
         assert_eq!(lines.range(9), (text.len(), text.len()));
+    }
+
+    #[test]
+    fn columns_of_a_long_line_are_counted_in_characters() {
+        let text = format!("x\n{}y", "ö".repeat(3 * STEP + 1));
+        let lines = Lines::of(&text);
+        assert_eq!(lines.position(&text, text.len() - 1), (2, 3 * STEP + 2));
     }
 }

@@ -1,0 +1,75 @@
+//! The golden files of the diagnostics.
+//!
+//! Each folder of `tests/diagnostics` holds a spec (`spec.yaml`, or the directory `spec`) with the files that it names, and
+//! `expected.txt`: a line with the codes, then what a person sees. `FWC_BLESS=1 cargo test --test diagnostics` writes
+//! `expected.txt` anew; read what changed before you commit it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use fwc::diagnostic::human::{self, Look};
+use fwc::diagnostic::{Diagnostic, finding};
+use fwc::source::Sources;
+
+/// Everything that needs no host: what `fwc check` reports.
+fn check(spec: &Path) -> (Sources, Vec<Diagnostic>) {
+    let mut sources = Sources::default();
+    let (_, diagnostics) = fwc::parse::read(spec, &mut sources);
+    (sources, diagnostics)
+}
+
+/// Codes that need a live host or kernel, with the test that makes them happen.
+const ELSEWHERE: &[(&str, &str)] = &[];
+
+/// The folder of the golden files, relative to the crate, in which tests run: so that no machine's paths get into them.
+const FOLDER: &str = "tests/diagnostics";
+
+fn cases() -> Vec<PathBuf> {
+    let mut cases: Vec<PathBuf> =
+        std::fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    cases.sort();
+    cases
+}
+
+fn rendered(case: &Path) -> String {
+    let directory = case.join("spec");
+    let spec = if directory.is_dir() { directory } else { case.join("spec.yaml") };
+    let (sources, diagnostics) = check(&spec);
+    let codes: BTreeSet<&str> = diagnostics.iter().map(|diagnostic| diagnostic.finding.code).collect();
+    let codes: Vec<&str> = codes.into_iter().collect();
+    let text = human::render(&diagnostics, &sources, Look::plain()).unwrap();
+    // Snippets end in blanks where a line of the spec is empty.
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    format!("codes: {}\n\n{}\n", codes.join(" "), lines.join("\n"))
+}
+
+#[test]
+fn diagnostics_are_as_expected() {
+    let bless = std::env::var_os("FWC_BLESS").is_some();
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let (file, now) = (case.join("expected.txt"), rendered(&case));
+        if bless {
+            std::fs::write(&file, &now).unwrap();
+        }
+        let expected = std::fs::read_to_string(&file).unwrap_or_default();
+        if now != expected {
+            let difference = similar::TextDiff::from_lines(&expected, &now);
+            wrong.push(format!("{}\n{}", case.display(), difference.unified_diff().header("expected", "now")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_code_can_happen() {
+    let mut seen: BTreeSet<String> = ELSEWHERE.iter().map(|(code, _)| (*code).to_string()).collect();
+    for case in cases() {
+        let text = std::fs::read_to_string(case.join("expected.txt")).unwrap();
+        let codes = text.lines().next().unwrap().strip_prefix("codes:").unwrap().split_whitespace();
+        seen.extend(codes.map(ToString::to_string));
+    }
+    let unseen: Vec<&str> =
+        finding::ALL.iter().map(|finding| finding.code).filter(|code| !seen.contains(*code)).collect();
+    assert!(unseen.is_empty(), "no golden folder shows {unseen:?}");
+}

@@ -59,6 +59,7 @@ fn finish(sources: Sources, spec: Option<Spec>, mut diagnostics: Vec<Diagnostic>
     let Some(spec) = spec else { return Outcome { sources, diagnostics, compiled: None } };
     let (policy, found) = resolve(&spec);
     diagnostics.extend(found);
+    diagnostics.sort_by_key(|found| found.labels.first().map(|label| (label.place, found.finding.code)));
     let sound = !diagnostics.iter().any(Diagnostic::is_error);
     let compiled = spec.files.first().filter(|_| sound).map(|&whole| Compiled {
         ruleset: lower(&policy),

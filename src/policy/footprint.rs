@@ -3,9 +3,11 @@
 //! Used for the NAT rules of a spec and for those found on the live host. What is not known is taken for "any": a rule that cannot be
 //! understood overlaps.
 
+use std::net::IpAddr;
+
 use super::model::{Entry, Policy, Role, Server, Transport};
 use super::sets::Addresses;
-use crate::net::{AddressSet, Family, Protocol, RangeSet};
+use crate::net::{AddrRange, AddressSet, Family, Protocol, RangeSet};
 use crate::spec::Tracking;
 
 /// Which hook a NAT rule hangs in, as far as it tells the legs apart.
@@ -157,6 +159,23 @@ impl Footprint {
                 Transport::Ports(_, ports) => Some(RangeSet::from_ranges(ports.ranges().iter().copied())),
                 Transport::Plain(_) => None,
             },
+        }
+    }
+
+    /// Where a spec's dnat or redirect sends flows. `to` is `None` for this host, whatever its address.
+    #[must_use]
+    pub fn of_new_destination(server: &Server, to: Option<IpAddr>, port: Option<u16>) -> Self {
+        let kept = match &server.transport {
+            Transport::Ports(_, ports) => Some(RangeSet::from_ranges(ports.ranges().iter().copied())),
+            Transport::Plain(_) => None,
+        };
+        Footprint {
+            hook: NatHook::Any,
+            protocol: Some(server.transport.protocol()),
+            source: None,
+            destination: to.map(|to| AddressSet::from_iter([AddrRange::host(to)])),
+            source_ports: None,
+            destination_ports: port.map(RangeSet::single).or(kept),
         }
     }
 

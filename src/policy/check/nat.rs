@@ -1,10 +1,12 @@
 //! NAT and NOTRACK exclude each other.
 
+use std::net::IpAddr;
+
 use super::title;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::spec_nat::{Conflict, report};
 use crate::policy::footprint::{Footprint, touched};
-use crate::policy::model::{Entry, Policy, Translation, TranslationKind};
+use crate::policy::model::{Entry, Policy, Server, Translation, TranslationKind};
 use crate::spec::{NatConflict, Spec, Tracking};
 
 pub(super) fn check(spec: &Spec, policy: &Policy) -> Vec<Diagnostic> {
@@ -39,10 +41,19 @@ fn touched_by<'a>(translation: &Translation, policy: &'a Policy) -> Option<&'a E
         TranslationKind::Masquerade { from, .. } | TranslationKind::Snat { from, .. } => {
             touched(&Footprint::of_source(policy, *from), policy)
         }
-        TranslationKind::Dnat { listen, .. } | TranslationKind::Redirect { listen, .. } => {
-            listen.iter().find_map(|server| touched(&Footprint::of_destination(policy, server), policy))
+        TranslationKind::Dnat { listen, to, port } => {
+            listen.iter().find_map(|server| either_side(policy, server, Some(*to), *port))
+        }
+        TranslationKind::Redirect { listen, port } => {
+            listen.iter().find_map(|server| either_side(policy, server, None, Some(*port)))
         }
     }
+}
+
+/// A destination NAT touches the flows that it translates, and those of the place where they end up: replies come from there.
+fn either_side<'a>(policy: &'a Policy, server: &Server, to: Option<IpAddr>, port: Option<u16>) -> Option<&'a Entry> {
+    touched(&Footprint::of_destination(policy, server), policy)
+        .or_else(|| touched(&Footprint::of_new_destination(server, to, port), policy))
 }
 
 fn describe(translation: &Translation) -> String {

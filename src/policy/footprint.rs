@@ -64,6 +64,38 @@ pub fn touched<'a>(footprint: &Footprint, policy: &'a Policy) -> Option<&'a Entr
     })
 }
 
+/// The first stateless entry among whose server endpoints translated flows end up: their replies would not be tracked. `to` is `None` for
+/// this host, whatever its address; `port` is `None` where the flows keep theirs.
+#[must_use]
+pub fn led_into<'a>(policy: &'a Policy, server: &Server, to: Option<IpAddr>, port: Option<u16>) -> Option<&'a Entry> {
+    let to = to.map(|to| AddressSet::from_iter([AddrRange::host(to)]));
+    let ports = port.map(RangeSet::single).or_else(|| destination_ports(server));
+    policy.entries.iter().find(|entry| {
+        let serves = match entry.role {
+            Role::Service { .. } => true,
+            Role::Forward { .. } => to.is_some(),
+            Role::Client { .. } => false,
+        };
+        serves
+            && entry.tracking == Tracking::Untracked
+            && entry.servers.iter().any(|other| {
+                other.transport.protocol() == server.transport.protocol()
+                    && addresses_meet(to.as_ref(), other.addresses, policy)
+                    && match (&ports, destination_ports(other)) {
+                        (Some(mine), Some(theirs)) => mine.overlaps(&theirs),
+                        _ => true,
+                    }
+            })
+    })
+}
+
+fn destination_ports(server: &Server) -> Option<RangeSet<u16>> {
+    match &server.transport {
+        Transport::Ports(_, ports) => Some(RangeSet::from_ranges(ports.ranges().iter().copied())),
+        Transport::Plain(_) => None,
+    }
+}
+
 /// Both legs of an endpoint's flows, each with the hooks that it passes.
 fn legs<'a>(entry: &'a Entry, server: &'a Server) -> [(&'static [NatHook], LegShape<'a>); 2] {
     use NatHook::{Input, Output, Postrouting, Prerouting};
@@ -155,27 +187,7 @@ impl Footprint {
             source: None,
             destination: plain(policy, server.addresses),
             source_ports: None,
-            destination_ports: match &server.transport {
-                Transport::Ports(_, ports) => Some(RangeSet::from_ranges(ports.ranges().iter().copied())),
-                Transport::Plain(_) => None,
-            },
-        }
-    }
-
-    /// Where a spec's dnat or redirect sends flows. `to` is `None` for this host, whatever its address.
-    #[must_use]
-    pub fn of_new_destination(server: &Server, to: Option<IpAddr>, port: Option<u16>) -> Self {
-        let kept = match &server.transport {
-            Transport::Ports(_, ports) => Some(RangeSet::from_ranges(ports.ranges().iter().copied())),
-            Transport::Plain(_) => None,
-        };
-        Footprint {
-            hook: NatHook::Any,
-            protocol: Some(server.transport.protocol()),
-            source: None,
-            destination: to.map(|to| AddressSet::from_iter([AddrRange::host(to)])),
-            source_ports: None,
-            destination_ports: port.map(RangeSet::single).or(kept),
+            destination_ports: destination_ports(server),
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::title;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::spec_nat::{Conflict, report};
-use crate::policy::footprint::{Footprint, touched};
+use crate::policy::footprint::{Footprint, led_into, touched};
 use crate::policy::model::{Entry, Policy, Server, Translation, TranslationKind};
 use crate::spec::{NatConflict, Spec, Tracking};
 
@@ -52,8 +52,7 @@ fn touched_by<'a>(translation: &Translation, policy: &'a Policy) -> Option<&'a E
 
 /// A destination NAT touches the flows that it translates, and those of the place where they end up: replies come from there.
 fn either_side<'a>(policy: &'a Policy, server: &Server, to: Option<IpAddr>, port: Option<u16>) -> Option<&'a Entry> {
-    touched(&Footprint::of_destination(policy, server), policy)
-        .or_else(|| touched(&Footprint::of_new_destination(server, to, port), policy))
+    touched(&Footprint::of_destination(policy, server), policy).or_else(|| led_into(policy, server, to, port))
 }
 
 fn describe(translation: &Translation) -> String {

@@ -77,9 +77,7 @@ impl Diagnostic {
 
 /// Puts diagnostics in the order in which they are shown: by file, place and code. Those without a place come first.
 pub fn sort(diagnostics: &mut [Diagnostic]) {
-    diagnostics.sort_by_key(|diagnostic| {
-        (diagnostic.labels.first().map(|label| label.place), diagnostic.finding.code)
-    });
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.labels.first().map(|label| label.place), diagnostic.finding.code));
 }
 
 /// The words as a choice: `a`, `b` or `c`.

@@ -25,6 +25,11 @@ impl Report {
         self.found.len() >= MOST
     }
 
+    /// Counts a mistake at `place` that will not be kept.
+    pub(super) fn skip(&mut self, place: Place) {
+        self.beyond.get_or_insert(place);
+    }
+
     /// Takes a mistake in.
     pub(super) fn add(&mut self, mut diagnostic: Diagnostic) {
         if self.is_full() {

@@ -77,8 +77,15 @@ impl Diagnostic {
 
 /// Puts diagnostics in the order in which they are shown: by file, place and code. Those without a place come first.
 pub fn sort(diagnostics: &mut [Diagnostic]) {
-    diagnostics.sort_by(|a, b| {
-        let place = |d: &Diagnostic| d.labels.first().map(|label| label.place);
-        (place(a), a.finding.code, &a.message).cmp(&(place(b), b.finding.code, &b.message))
-    });
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.labels.first().map(|label| label.place), diagnostic.finding.code));
+}
+
+/// The words as a choice: `a`, `b` or `c`.
+fn choice(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [word] => format!("`{word}`"),
+        [first, last] => format!("`{first}` or `{last}`"),
+        [first, rest @ ..] => format!("`{first}`, {}", choice(rest)),
+    }
 }

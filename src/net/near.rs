@@ -1,7 +1,13 @@
 //! What a mistyped word was meant to be.
 
+/// Longest word that is looked at, in bytes: the distance takes time that grows with it, and no candidate is near a longer one.
+const LONGEST: usize = 64;
+
 /// The nearest of `candidates` to a mistyped `word`, if one is near enough to be meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > LONGEST {
+        return None;
+    }
     let lower = word.to_ascii_lowercase();
     candidates
         .into_iter()

@@ -2,7 +2,7 @@
 
 use super::entries;
 use super::keys;
-use super::reader::{Field, Owner, Reader};
+use super::reader::{self, Field, Owner, Reader};
 use super::tree::{Shape, Style, Tree};
 use super::{Draft, nat};
 use crate::diagnostic::finding::{empty, given_twice, missing_key, unknown_key, version, word, wrong_shape};
@@ -16,7 +16,7 @@ pub(super) fn file(text: &str, file: FileId, draft: &mut Draft) {
     let Some(tree) = Tree::build(text, file, &mut draft.report) else { return };
     let Some(root) = tree.root() else { return };
     draft.has_content = true;
-    let mut reader = Reader { tree: &tree, report: &mut draft.report, seen: &mut draft.seen };
+    let mut reader = Reader { tree: &tree, report: &mut draft.report, seen: &mut draft.seen, meant: Vec::new() };
     let start = Place { file, start: root.at.start, end: root.at.end };
     let owner = Owner { what: "the spec", name: None, place: start };
     if let Some(fields) = reader.fields(&owner, root, &keys::SPEC) {
@@ -88,7 +88,7 @@ fn defaults(r: &mut Reader<'_, '_>, field: &Field, spec: &mut Spec) {
     let slots = [&mut spec.policy.input, &mut spec.policy.output, &mut spec.policy.forward];
     for (field, slot) in fields.into_iter().zip(slots) {
         if let Some(field) = field
-            && r.once("policy", field.name, &format!("`{}`", field.name), field.key)
+            && r.once("policy", field.name, &field.title(), field.key)
         {
             *slot = r.word(&field, &keys::FATE);
         }
@@ -141,20 +141,20 @@ fn list<T>(
     out: &mut Vec<T>,
     mut read: impl FnMut(&mut Reader<'_, '_>, &Field) -> Option<T>,
 ) {
-    match r.tree.shape(field.value) {
+    let shape = r.tree.shape(field.value);
+    match shape {
         Shape::List => {}
-        Shape::Null => return r.report.add(empty::report(&format!("`{}`", field.name), field.key)),
+        Shape::Null => return r.report.add(empty::report(&field.title(), field.key)),
         Shape::Bad => return,
         _ => {
             let help = "start each item with `- `";
             let place = r.tree.own_place(field.value);
-            let what = format!("`{}`", field.name);
-            return r.report.add(wrong_shape::report(&what, "a list", "anything else", help, place));
+            return r.report.add(wrong_shape::report(&field.title(), "a list", reader::noun(shape), help, place));
         }
     }
     let mut items = r.tree.items(field.value).peekable();
     if items.peek().is_none() {
-        r.report.add(empty::report(&format!("`{}`", field.name), field.key));
+        r.report.add(empty::report(&field.title(), field.key));
     }
     out.extend(items.filter_map(|value| read(r, &Field { key: value.at, value, ..*field })));
 }
@@ -162,8 +162,13 @@ fn list<T>(
 /// A set: addresses, or a file of them. A set whose content is refused stays, empty, so that its name is known.
 #[allow(clippy::unnecessary_wraps)] // The shape of an entry's reader.
 fn set(r: &mut Reader<'_, '_>, owner: &Owner<'_>, field: &Field) -> Option<SetSpec> {
-    if r.tree.shape(field.value) != Shape::Map {
-        let items: Vec<Placed<AddressPattern>> = r.values(&Field { name: owner.what, ..*field });
+    let shape = r.tree.shape(field.value);
+    if shape == Shape::Null || shape == Shape::List && r.tree.items(field.value).next().is_none() {
+        r.report.add(empty::report(&owner.to_string(), owner.place));
+        return Some(SetSpec::Inline(Vec::new()));
+    }
+    if shape != Shape::Map {
+        let items: Vec<Placed<AddressPattern>> = r.values(&Field { name: "an address", ..*field });
         return Some(SetSpec::Inline(items));
     }
     let path = r.fields(owner, field.value, &keys::SET).and_then(|[file]| {
@@ -209,7 +214,7 @@ fn sizing(r: &mut Reader<'_, '_>, field: &Field, conntrack: &mut Option<Placed<C
 fn table(r: &mut Reader<'_, '_>, field: &Field) -> Option<Conntrack> {
     let [max, buckets, timeouts] = r.fields(&field.owner("`conntrack`"), field.value, &keys::CONNTRACK)?;
     let mut number = |field: Option<Field>| {
-        let field = field.filter(|field| r.once("conntrack", field.name, &format!("`{}`", field.name), field.key))?;
+        let field = field.filter(|field| r.once("conntrack", field.name, &field.title(), field.key))?;
         r.number(&field)
     };
     let (max, buckets) = (number(max), number(buckets));

@@ -9,9 +9,10 @@ use crate::spec::{Client, Forward, Service};
 /// A service.
 pub(super) fn service(r: &mut Reader<'_, '_>, owner: &Owner<'_>, field: &Field) -> Option<Service> {
     let [listen, protocol, stateless, from, interface] = r.fields(owner, field.value, &keys::SERVICE)?;
+    let (listen, protocols) = server(r, (listen, protocol), owner, "listen", "203.0.113.5:80");
     Some(Service {
-        listen: endpoints(r, listen, owner, "listen", "203.0.113.5:80"),
-        protocols: protocols(r, protocol),
+        listen,
+        protocols,
         stateless: stateless.and_then(|field| r.truth(&field)),
         from: from.and_then(|field| r.sources(&field)),
         interfaces: interface.map(|field| r.values(&field)).unwrap_or_default(),
@@ -21,9 +22,10 @@ pub(super) fn service(r: &mut Reader<'_, '_>, owner: &Owner<'_>, field: &Field) 
 /// A client.
 pub(super) fn client(r: &mut Reader<'_, '_>, owner: &Owner<'_>, field: &Field) -> Option<Client> {
     let [to, protocol, stateless, local_ports] = r.fields(owner, field.value, &keys::CLIENT)?;
+    let (to, protocols) = server(r, (to, protocol), owner, "to", "9.9.9.9:53");
     Some(Client {
-        to: endpoints(r, to, owner, "to", "9.9.9.9:53"),
-        protocols: protocols(r, protocol),
+        to,
+        protocols,
         stateless: stateless.and_then(|field| r.truth(&field)),
         local_ports: local_ports.and_then(|field| r.value(&field)),
     })
@@ -32,27 +34,28 @@ pub(super) fn client(r: &mut Reader<'_, '_>, owner: &Owner<'_>, field: &Field) -
 /// A forward.
 pub(super) fn forward(r: &mut Reader<'_, '_>, owner: &Owner<'_>, field: &Field) -> Option<Forward> {
     let [to, protocol, stateless, from] = r.fields(owner, field.value, &keys::FORWARD)?;
+    let (to, protocols) = server(r, (to, protocol), owner, "to", "10.0.0.8:443");
     Some(Forward {
-        to: endpoints(r, to, owner, "to", "10.0.0.8:443"),
-        protocols: protocols(r, protocol),
+        to,
+        protocols,
         stateless: stateless.and_then(|field| r.truth(&field)),
         from: from.and_then(|field| r.sources(&field)),
     })
 }
 
-/// The endpoints of a required key.
-pub(super) fn endpoints(
+/// The endpoints of the required key `key` and the protocols of `protocol`, which are empty where the key is absent.
+/// Where every protocol is refused there are no endpoints either: their meaning is not known then.
+pub(super) fn server(
     r: &mut Reader<'_, '_>,
-    field: Option<Field>,
+    (endpoints, protocol): (Option<Field>, Option<Field>),
     owner: &Owner<'_>,
     key: &str,
     example: &str,
-) -> Vec<Placed<Endpoint>> {
-    let field = r.required(field, owner, key, example);
-    field.map(|field| r.values(&field)).unwrap_or_default()
-}
-
-/// The protocols of an optional `protocol`.
-pub(super) fn protocols(r: &mut Reader<'_, '_>, field: Option<Field>) -> Vec<Placed<Protocol>> {
-    field.map(|field| r.values(&field)).unwrap_or_default()
+) -> (Vec<Placed<Endpoint>>, Vec<Placed<Protocol>>) {
+    let endpoints = r.required(endpoints, owner, key, example).map(|field| r.values(&field)).unwrap_or_default();
+    match protocol.map(|field| r.values(&field)) {
+        None => (endpoints, Vec::new()),
+        Some(refused) if refused.is_empty() => (Vec::new(), Vec::new()),
+        Some(protocols) => (endpoints, protocols),
+    }
 }

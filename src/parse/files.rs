@@ -135,11 +135,9 @@ fn set_ranges(
     if content.is_good() && content.ranges.is_empty() {
         report.add(empty::set_file(&name, path.place));
     }
-    // The text is kept only where something in it has to be shown.
-    if !content.is_good() {
-        let file = sources.add(name, text);
-        content.report(file, path.place, report);
-    }
+    // Kept also where nothing in it has to be shown: the spec's hash covers it.
+    let file = sources.add(name, text);
+    content.report(file, path.place, report);
     content.ranges
 }
 

@@ -1,6 +1,6 @@
 //! The rules of `nat`.
 
-use super::entries::{endpoints, protocols};
+use super::entries::server;
 use super::keys;
 use super::reader::{Field, Owner, Reader};
 use crate::diagnostic::finding::{missing_key, wrong_shape};
@@ -57,8 +57,7 @@ fn snat(r: &mut Reader<'_, '_>, field: &Field) -> Option<Nat> {
 fn dnat(r: &mut Reader<'_, '_>, field: &Field) -> Option<Nat> {
     let owner = field.owner("`dnat`");
     let [listen, protocol, to] = r.fields(&owner, field.value, &keys::DNAT)?;
-    let listen = endpoints(r, listen, &owner, "listen", "203.0.113.5:8443");
-    let protocols = protocols(r, protocol);
+    let (listen, protocols) = server(r, (listen, protocol), &owner, "listen", "203.0.113.5:8443");
     let to = r.required(to, &owner, "to", "10.0.0.8:443").and_then(|field| {
         let help = "write the one address that packets go to, and at most one port: 10.0.0.8:443";
         checked(r, &field, Mistake::Address, "one address and port", help, |to: &Endpoint| {
@@ -72,8 +71,7 @@ fn dnat(r: &mut Reader<'_, '_>, field: &Field) -> Option<Nat> {
 fn redirect(r: &mut Reader<'_, '_>, field: &Field) -> Option<Nat> {
     let owner = field.owner("`redirect`");
     let [listen, protocol, to] = r.fields(&owner, field.value, &keys::REDIRECT)?;
-    let listen = endpoints(r, listen, &owner, "listen", "203.0.113.5:8080");
-    let protocols = protocols(r, protocol);
+    let (listen, protocols) = server(r, (listen, protocol), &owner, "listen", "203.0.113.5:8080");
     let to = r.required(to, &owner, "to", "80").and_then(|field| {
         let help = "write the one port of this host that packets go to";
         checked(r, &field, Mistake::Port, "one port", help, |to: &PortSet| to.as_single().is_some())

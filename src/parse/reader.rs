@@ -11,6 +11,7 @@ use super::tree::{Shape, Style, Tree, View};
 use crate::diagnostic::finding::{
     self, empty, given_twice, missing_key, not_yaml, number, unknown_key, word, wrong_shape,
 };
+use crate::diagnostic::nearest;
 use crate::net::{AddressPattern, Invalid};
 use crate::source::{Place, Placed};
 
@@ -27,6 +28,8 @@ pub(super) struct Reader<'t, 'r> {
     pub(super) tree: &'t Tree<'t>,
     pub(super) report: &'r mut Report,
     pub(super) seen: &'r mut Seen,
+    /// The keys that the unknown keys of the latest mapping were probably meant to be: they are not reported as missing.
+    pub(super) meant: Vec<&'static str>,
 }
 
 /// Whose keys are read, for messages.
@@ -58,6 +61,11 @@ pub(super) struct Field {
 }
 
 impl Field {
+    /// The key as messages call it; what stands for an item has a name with a blank.
+    pub(super) fn title(&self) -> String {
+        if self.name.contains(' ') { self.name.to_string() } else { format!("`{}`", self.name) }
+    }
+
     /// The field as the owner of the keys below it.
     pub(super) fn owner(&self, what: &'static str) -> Owner<'static> {
         Owner { what, name: None, place: self.key }
@@ -76,6 +84,7 @@ impl<'t> Reader<'t, '_> {
             return None;
         }
         let mut found = [const { None }; N];
+        self.meant.clear();
         for (key, value) in self.tree.pairs(view) {
             let Some(text) = self.key(key) else { continue };
             let known = keys.iter().zip(found.iter_mut()).find(|(known, _)| **known == text);
@@ -85,13 +94,19 @@ impl<'t> Reader<'t, '_> {
                     let help = "keep one of the two; a list holds several values";
                     self.report.add(given_twice::report(&format!("`{text}`"), help, *first, key.at));
                 }
-                None => self.unknown_key(text, owner, keys, key.at),
+                None => {
+                    self.unknown_key(text, owner, keys, key.at);
+                    self.meant.extend(nearest(text, keys.iter().copied()));
+                }
             }
         }
         Some(found)
     }
 
     fn unknown_key(&mut self, key: &str, owner: &Owner<'_>, known: &[&str], place: Place) {
+        if self.report.is_full() {
+            return self.report.skip(place);
+        }
         let diagnostic = match key {
             "<<" => unknown_key::merge_key(place),
             _ => unknown_key::report(key, &owner.to_string(), known, place),
@@ -106,9 +121,12 @@ impl<'t> Reader<'t, '_> {
             Shape::Map | Shape::Null => self.report.add(empty::report(&owner.to_string(), owner.place)),
             Shape::Bad => {}
             shape => {
-                let help = match keys.first() {
-                    Some(first) => format!("write keys below it, as in `{first}: …`"),
-                    None => "write each entry as `name: …` below it".to_string(),
+                let help = match (owner.name, keys.first()) {
+                    (Some(name), _) if keys.contains(&name) => {
+                        format!("`{name}` is a key of a {0}: indent it below the {0}'s name", owner.what)
+                    }
+                    (_, Some(first)) => format!("write its keys below it, as in `{first}: ...`"),
+                    (_, None) => "write each entry below it, as in `name: ...`".to_string(),
                 };
                 let place = self.tree.own_place(view);
                 self.report.add(wrong_shape::report(&owner.to_string(), "a mapping", noun(shape), help, place));
@@ -169,7 +187,7 @@ impl<'t> Reader<'t, '_> {
         key: &str,
         example: &str,
     ) -> Option<Field> {
-        if field.is_none() {
+        if field.is_none() && !self.meant.contains(&key) {
             let help = format!("add `{key}: {example}`");
             self.report.add(missing_key::report(&owner.to_string(), &format!("`{key}`"), help, owner.place));
         }
@@ -179,7 +197,7 @@ impl<'t> Reader<'t, '_> {
     /// The text of a single value.
     pub(super) fn text(&mut self, field: &Field) -> Option<(&'t str, Style)> {
         let place = self.tree.own_place(field.value);
-        let what = || format!("`{}`", field.name);
+        let what = || field.title();
         let one = "one value";
         match self.tree.shape(field.value) {
             Shape::Scalar(text, style @ (Style::Plain | Style::Quoted)) if text.len() <= LONGEST_VALUE => {
@@ -204,14 +222,22 @@ impl<'t> Reader<'t, '_> {
 
     /// A mapping where a value belongs: mostly a value that ends in `:` or holds `: `.
     fn mapping_for_a_value(&mut self, field: &Field, place: Place) {
-        let mut diagnostic = None;
-        if let Some((key, _)) = self.tree.pairs(field.value).next() {
-            diagnostic = self.unquoted_endpoint(key);
+        let first = self.tree.pairs(field.value).next();
+        if let Some(diagnostic) = first.and_then(|(key, _)| self.unquoted_endpoint(key)) {
+            return self.report.add(diagnostic);
         }
-        self.report.add(diagnostic.unwrap_or_else(|| {
-            let help = "put a value that ends in `:` or holds `: ` in double quotes";
-            wrong_shape::report(&format!("`{}`", field.name), "one value", "a mapping", help, place)
-        }));
+        let shapes = first.map(|(key, value)| (self.tree.shape(key), self.tree.shape(value)));
+        let help = match shapes {
+            Some((Shape::Scalar(key, Style::Plain), Shape::Null)) if syntax::is_address_like(key) => {
+                let place = Place { end: place.end + 1, ..place };
+                return self.report.add(not_yaml::quoteless(&format!("{key}:"), place));
+            }
+            Some((Shape::Scalar(key, Style::Plain), Shape::Scalar(value, _))) if syntax::is_address_like(key) => {
+                format!("write {key}:{value}, without a blank")
+            }
+            _ => "write one value without keys below it; quote a value that holds `: `".to_string(),
+        };
+        self.report.add(wrong_shape::report(&field.title(), "one value", "a mapping", help, place));
     }
 
     /// A single value.
@@ -241,7 +267,7 @@ impl<'t> Reader<'t, '_> {
         }
         let mut items = self.tree.items(field.value).peekable();
         if items.peek().is_none() {
-            self.report.add(empty::report(&format!("`{}`", field.name), field.key));
+            self.report.add(empty::report(&field.title(), field.key));
         }
         items.filter_map(|value| self.value(&Field { key: value.at, value, ..*field })).collect()
     }
@@ -269,7 +295,7 @@ impl<'t> Reader<'t, '_> {
                 _ => None,
             };
             let place = self.tree.own_place(field.value);
-            self.report.add(wrong_shape::not_a_bool(&format!("`{}`", field.name), text, meant, place));
+            self.report.add(wrong_shape::not_a_bool(&field.title(), text, meant, place));
             return meant.map(|meant| Placed::new(meant, field.value.at));
         }
         value.map(|value| Placed::new(value, field.value.at))
@@ -282,7 +308,7 @@ impl<'t> Reader<'t, '_> {
         if found.is_none() {
             let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             let place = self.tree.own_place(field.value);
-            self.report.add(word::report(&format!("`{}`", field.name), text, &words, place));
+            self.report.add(word::report(&field.title(), text, &words, place));
         }
         found.map(|&(_, meaning)| Placed::new(meaning, field.value.at))
     }
@@ -294,13 +320,14 @@ impl<'t> Reader<'t, '_> {
         let number = text.parse().ok().filter(|number| plain && (1..=MOST).contains(number));
         if number.is_none() {
             let place = self.tree.own_place(field.value);
-            self.report.add(number::report(&format!("`{}`", field.name), text, MOST, place));
+            self.report.add(number::report(&field.title(), text, MOST, place));
         }
         number.map(|number| Placed::new(number, field.value.at))
     }
 }
 
-fn noun(shape: Shape<'_>) -> &'static str {
+/// What a shape is called.
+pub(super) fn noun(shape: Shape<'_>) -> &'static str {
     match shape {
         Shape::Scalar(..) => "a single value",
         Shape::Null => "empty",

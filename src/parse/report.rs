@@ -25,6 +25,11 @@ impl Report {
         self.found.len() >= MOST
     }
 
+    /// Counts a mistake at `place` that will not be kept.
+    pub(super) fn skip(&mut self, place: Place) {
+        self.beyond.get_or_insert(place);
+    }
+
     /// Takes a mistake in.
     pub(super) fn add(&mut self, mut diagnostic: Diagnostic) {
         if self.is_full() {
@@ -48,7 +53,7 @@ impl Report {
             self.found.push(too_many::report(MOST, place));
         }
         crate::diagnostic::sort(&mut self.found);
-        self.found.dedup();
+        self.found.dedup_by(|a, b| a.finding == b.finding && a.labels == b.labels && a.help == b.help);
         self.found
     }
 }
@@ -61,7 +66,7 @@ fn clip(text: &mut String) {
     let head: String = text.chars().take(LONGEST * 3 / 4).collect();
     let mut tail: Vec<char> = text.chars().rev().take(LONGEST / 4).collect();
     tail.reverse();
-    *text = format!("{head} … {}", String::from_iter(tail));
+    *text = format!("{head} ... {}", String::from_iter(tail));
 }
 
 #[cfg(test)]

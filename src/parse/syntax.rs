@@ -8,14 +8,36 @@ use crate::source::{FileId, Place};
 
 /// The diagnostic for an error of the YAML parser at byte `offset`.
 pub(super) fn explain(kind: &ErrorKind, text: &str, offset: usize, file: FileId) -> Diagnostic {
-    if let Some(start) = bracketed_endpoint(text, offset) {
-        let end = offset + word_length(text, offset);
+    if let Some((start, end)) = unquoted(kind, text, offset) {
         return not_yaml::quoteless(text.get(start..end).unwrap_or(""), place(file, start, end));
     }
     let (start, end) = token(text, offset);
     let word = text.get(start..end).unwrap_or("");
     let (message, help) = words(kind, word);
     not_yaml::syntax(message, help, place(file, start, end))
+}
+
+/// The bytes of a value that only lacks its quotes.
+fn unquoted(kind: &ErrorKind, text: &str, offset: usize) -> Option<(usize, usize)> {
+    let end = offset + word_length(text, offset);
+    let word = text.get(offset..end)?;
+    match kind {
+        ErrorKind::UnexpectedCharacter { character: '@' | '`' | '%' } => Some((offset, end)),
+        ErrorKind::MissingAnchorOrAliasName if word.starts_with('*') => Some((offset, end)),
+        // `2001:db8::` at the end of a line: the last colon makes a key of it.
+        ErrorKind::MappingValueNotAllowed if word == ":" => {
+            let line_ends = text.get(end..)?.split('\n').next()?.trim().is_empty();
+            let before = text.get(..offset)?;
+            let start = before.rfind(char::is_whitespace).map_or(0, |at| at + 1);
+            (line_ends && is_address_like(text.get(start..offset)?)).then_some((start, end))
+        }
+        _ => bracketed_endpoint(text, offset).map(|start| (start, end)),
+    }
+}
+
+/// Whether a text consists of what addresses and endpoints consist of.
+pub(super) fn is_address_like(text: &str) -> bool {
+    text.contains(['.', ':']) && text.bytes().all(|byte| byte.is_ascii_hexdigit() || b".:/[]-,".contains(&byte))
 }
 
 /// Bytes of the word that starts or goes on at `offset`: up to a blank, a closing bracket, or a comma before a blank.
@@ -55,12 +77,6 @@ fn words(kind: &ErrorKind, word: &str) -> (String, &'static str) {
     use ErrorKind as K;
     let (message, help) = match kind {
         K::UnexpectedCharacter { character: '\0' } => ("the text has a NUL byte", "remove it: a spec is plain text"),
-        K::UnexpectedCharacter { character } if "@`%".contains(*character) => {
-            return (
-                format!("a value cannot start with `{character}` without quotes"),
-                "put the value in double quotes",
-            );
-        }
         K::UnexpectedCharacter { character } => {
             let shown = character.escape_default();
             return (format!("`{shown}` cannot stand here"), "remove it, or put the value in double quotes");
@@ -77,16 +93,14 @@ fn words(kind: &ErrorKind, word: &str) -> (String, &'static str) {
             return (format!("`{open}` is never closed"), help);
         }
         K::UnclosedQuotedScalar => ("this quote is never closed", "close it on the same line"),
-        K::MismatchedFlowCollectionEnd { .. } | K::MisplacedFlowCollectionEnd => {
+        K::MismatchedFlowCollectionEnd { open, close } => {
+            let help = if *open == '[' { "close the list with `]` first" } else { "close the mapping with `}` first" };
+            return (format!("`{open}` is not closed before the next `{close}`"), help);
+        }
+        K::MisplacedFlowCollectionEnd => {
             return (format!("`{word}` closes nothing"), "remove it, or add the bracket that it closes");
         }
         K::RecursionLimitExceeded => ("the brackets or indents are nested too deep", "a spec needs six levels at most"),
-        K::MissingAnchorOrAliasName => {
-            return (
-                format!("an unquoted `{word}` has a meaning of its own in YAML"),
-                "put the value in double quotes: \"*\" is anyone, \"*:22\" is port 22 on every address",
-            );
-        }
         K::ExpectedFlowMappingSeparator | K::ExpectedFlowSequenceSeparator => (
             "a comma or a closing bracket is missing before this",
             "write a comma between items; quote a value with blanks",

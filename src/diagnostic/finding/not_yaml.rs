@@ -33,6 +33,7 @@ pub fn quoteless(token: &str, place: Place) -> Diagnostic {
     let reason = match token.chars().next() {
         Some('*') => "YAML reads it as an alias",
         Some('[') => "YAML reads it as a list",
+        Some('@' | '`' | '%') => "YAML reserves its first character",
         _ => "YAML reads it as a mapping",
     };
     let message = format!("`{token}` must stand in quotes: {reason}");

@@ -29,8 +29,10 @@ pub fn line(invalid: &Invalid, place: Place, from: Place) -> Diagnostic {
 
 /// More bad lines than are shown; `place` is the first that is not.
 pub fn more(count: usize, place: Place, from: Place) -> Diagnostic {
-    let (lines, are) = if count == 1 { ("line", "is") } else { ("lines", "are") };
-    let message = format!("{count} more {lines} of this file {are} not an address");
+    let message = match count {
+        1 => "1 more line of this file is not an address".to_string(),
+        _ => format!("{count} more lines of this file are not addresses"),
+    };
     Diagnostic::new(&FINDING, message, "write one address, prefix or a-b range a line, and `#` before comments")
         .at(place, "the next one")
         .at(from, "the file is read for this")

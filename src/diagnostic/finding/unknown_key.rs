@@ -23,7 +23,7 @@ keys and mark unknown ones while you type.",
 pub fn report(key: &str, owner: &str, known: &[&str], place: Place) -> Diagnostic {
     let help = match nearest(key, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None if known.len() == 1 => format!("the only key here is {}", known.join(", ")),
+        None if known.len() == 1 => format!("the only key here is `{}`", known.join("")),
         None => format!("the keys here are {}", known.join(", ")),
     };
     Diagnostic::new(&FINDING, format!("unknown key `{key}` in {owner}"), help).at(place, "")

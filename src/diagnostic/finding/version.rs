@@ -19,7 +19,6 @@ Write `version: 1`, or leave the key out.",
 
 /// A version other than 1.
 pub fn report(text: &str, place: Place) -> Diagnostic {
-    let message =
-        format!("version `{text}` of the spec language is not known: fwc {} understands 1", env!("CARGO_PKG_VERSION"));
+    let message = format!("version `{text}` of the spec language is not known: this fwc understands version 1");
     Diagnostic::new(&FINDING, message, "write `version: 1`, without quotes").at(place, "")
 }

@@ -1,6 +1,6 @@
 //! FWC118: a word that is not one of those that can stand there.
 
-use crate::diagnostic::{Diagnostic, Finding, Severity, nearest};
+use crate::diagnostic::{Diagnostic, Finding, Severity, choice, nearest};
 use crate::source::Place;
 
 /// The finding.
@@ -21,7 +21,7 @@ The help line names the words. A policy is `accept` or `drop`; a test's `directi
 pub fn report(what: &str, text: &str, words: &[&str], place: Place) -> Diagnostic {
     let help = match nearest(text, words.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("write {}", words.join(" or ")),
+        None => format!("write {}", choice(words)),
     };
     Diagnostic::new(&FINDING, format!("{what} cannot be `{text}`"), help).at(place, "")
 }

@@ -1,5 +1,6 @@
 //! fwc
 #![deny(unsafe_code)]
+pub mod backend;
 pub mod compile;
 pub mod diagnostic;
 pub mod lower;

@@ -1,0 +1,371 @@
+//! From rules to lines of one family.
+//!
+//! iptables knows neither lists of addresses nor of interfaces, so a rule becomes one line for each combination. Ports of one entry and
+//! address share a line. A list of peers that several lines need becomes a chain of its own; a long one an ipset.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::ipset::Ipsets;
+use super::line::{Comment, Detail, Line, Link, MULTIPORT, Side, State, Target, UserChain};
+use super::names::Names;
+use crate::net::{AddrRange, Family, Interface, PortSet, Protocol, RangeSet};
+use crate::policy::{AddressSetId, Addresses, EntryId};
+use crate::ruleset::{Action, Hook, Leg, Match, Origin, Payload, Rule, Ruleset, StateMatch};
+
+/// Ranges of a set that are written out. Longer sets become ipsets.
+const WRITTEN_OUT: usize = 32;
+/// Ranges of peers that are repeated in each line. More of them get a chain.
+const REPEATED: usize = 3;
+
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+
+type PortList = Vec<(u16, u16)>;
+
+/// Makes the lines of one table.
+pub(super) struct Expander<'a, 's> {
+    pub ruleset: &'a Ruleset,
+    pub family: Family,
+    pub ipsets: &'s mut Ipsets,
+    /// Names of the table's chains.
+    pub names: Names,
+    /// Chains of the table, callers before callees.
+    pub chains: Vec<UserChain<'a>>,
+    helpers: HashMap<Helper, Rc<str>>,
+}
+
+/// A chain that several lines may jump to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Helper {
+    /// Packets from these addresses meet the target.
+    From(AddressSetId, Target),
+    /// Packets to these.
+    To(AddressSetId, Target),
+    /// IPv6 fragments with an offset above 0 meet the target.
+    LaterFragments(Target),
+}
+
+/// One side's addresses in the form in which lines hold them.
+enum Form {
+    /// One of these in each line.
+    Sides(Vec<Side>),
+    /// A chain behind the line.
+    Chain(AddressSetId),
+}
+
+/// A rule with the ports of its like.
+struct Merged<'a> {
+    rule: &'a Rule,
+    source_ports: PortList,
+    destination_ports: PortList,
+}
+
+impl<'a, 's> Expander<'a, 's> {
+    pub fn new(ruleset: &'a Ruleset, family: Family, names: Names, ipsets: &'s mut Ipsets) -> Self {
+        Expander { ruleset, family, ipsets, names, chains: Vec::new(), helpers: HashMap::new() }
+    }
+
+    /// The lines of rules that stand side by side and have the same action.
+    pub fn expand(&mut self, hook: Hook, rules: &'a [Rule]) -> Vec<Line<'a>> {
+        let family = self.family;
+        let meets = |rule: &&Rule| can_meet(rule, family);
+        let mut lines = Vec::new();
+        for merged in merge_ports(rules.iter().filter(meets)) {
+            self.one(hook, &merged, &mut lines);
+        }
+        lines
+    }
+
+    fn one(&mut self, hook: Hook, merged: &Merged<'a>, lines: &mut Vec<Line<'a>>) {
+        let rule = merged.rule;
+        let matching = &rule.matching;
+        let (mut source, mut destination) = (self.written_out(matching.source), self.written_out(matching.destination));
+        match peers(rule) {
+            Some(Leg::Request) => source = self.peers(matching.source, source),
+            Some(Leg::Reply) => destination = self.peers(matching.destination, destination),
+            None => {}
+        }
+        let (Some(source), Some(destination)) = (source, destination) else { return };
+        let mut target = Target::Do(rule.action);
+        if let (Payload::LaterFragment(_), Family::V6) = (&matching.payload, self.family) {
+            target = self.helper(Helper::LaterFragments(target));
+        }
+        let (source, target) = self.behind(source, target, Helper::From);
+        let (destination, target) = self.behind(destination, target, Helper::To);
+        let base = Line {
+            locality: matching.locality,
+            comment: comment(self.ruleset, rule.origin),
+            protocol: protocol(&matching.payload, self.family),
+            ..Line::new(target)
+        };
+        for payload in payloads(merged, self.family, base) {
+            for state in self.states(&matching.state) {
+                let line = Line { state, ..payload.clone() };
+                product(&line, links(hook, &matching.interfaces), &source, &destination, lines);
+            }
+        }
+    }
+
+    /// The sides that lines hold, and the target behind them.
+    fn behind(&mut self, form: Form, target: Target, helper: fn(AddressSetId, Target) -> Helper) -> (Vec<Side>, Target) {
+        match form {
+            Form::Sides(sides) => (sides, target),
+            Form::Chain(id) => {
+                let target = self.helper(helper(id, target));
+                (vec![Side::Any], target)
+            }
+        }
+    }
+
+    /// `None` where no address is of this family.
+    fn written_out(&mut self, addresses: Addresses) -> Option<Form> {
+        let sets = &self.ruleset.sets;
+        let Some(ranges) = sets.ranges(addresses, self.family) else { return Some(Form::Sides(vec![Side::Any])) };
+        if ranges.iter().any(is_everything) {
+            return Some(Form::Sides(vec![Side::Any]));
+        }
+        match addresses {
+            _ if ranges.is_empty() => None,
+            Addresses::Set(id) if ranges.len() > WRITTEN_OUT => {
+                Some(Form::Sides(vec![Side::Ipset(self.ipsets.name(id, self.family, sets))]))
+            }
+            _ => Some(Form::Sides(ranges.into_iter().map(Side::Range).collect())),
+        }
+    }
+
+    /// Peers are the same in many lines: a list of them gets a chain.
+    fn peers(&self, addresses: Addresses, form: Option<Form>) -> Option<Form> {
+        match (addresses, form) {
+            (Addresses::Set(id), Some(Form::Sides(sides))) if sides.len() > REPEATED => Some(Form::Chain(id)),
+            (_, form) => form,
+        }
+    }
+
+    fn helper(&mut self, helper: Helper) -> Target {
+        if let Some(name) = self.helpers.get(&helper) {
+            return Target::Jump(Rc::clone(name));
+        }
+        let sets = &self.ruleset.sets;
+        let (stem, lines) = match &helper {
+            Helper::From(id, target) => {
+                let line = |range| Line { source: Side::Range(range), ..Line::new(target.clone()) };
+                (format!("fwc-src-{}", sets.label(*id)), sets.get(*id).ranges(self.family).map(line).collect())
+            }
+            Helper::To(id, target) => {
+                let line = |range| Line { destination: Side::Range(range), ..Line::new(target.clone()) };
+                (format!("fwc-dst-{}", sets.label(*id)), sets.get(*id).ranges(self.family).map(line).collect())
+            }
+            Helper::LaterFragments(target) => {
+                // `frag` can ask for the first fragment, but not for any other.
+                let first = Line { detail: Detail::FirstFragment, ..Line::new(Target::Return) };
+                ("fwc-later-fragments".to_string(), vec![first, Line::new(target.clone())])
+            }
+        };
+        let name = self.names.unique(&stem, "");
+        self.chains.push(UserChain { name: Rc::clone(&name), lines });
+        self.helpers.insert(helper, Rc::clone(&name));
+        Target::Jump(name)
+    }
+
+    fn states(&self, state: &StateMatch) -> Vec<State> {
+        match state {
+            StateMatch::Any => vec![State::Any],
+            StateMatch::New => vec![State::New],
+            StateMatch::EstablishedOrRelated => vec![State::EstablishedOrRelated],
+            StateMatch::Translated { destination, ports } => {
+                let ports: Vec<Option<(u16, u16)>> = match ports {
+                    None => vec![None],
+                    Some(ports) => ports.ranges().iter().copied().map(Some).collect(),
+                };
+                let prefixes: Vec<_> = match self.ruleset.sets.ranges(*destination, self.family) {
+                    None => vec![None],
+                    Some(ranges) => ranges.iter().flat_map(AddrRange::prefixes).map(Some).collect(),
+                };
+                let with = |prefix| ports.iter().map(move |&ports| State::Translated(prefix, ports));
+                prefixes.into_iter().flat_map(with).collect()
+            }
+        }
+    }
+}
+
+/// Whether a packet of this family can match at all, by everything but its addresses.
+fn can_meet(rule: &Rule, family: Family) -> bool {
+    let protocol = match &rule.matching.payload {
+        Payload::Protocol(protocol) | Payload::LaterFragment(protocol) | Payload::Ports { protocol, .. } => {
+            Some(*protocol)
+        }
+        Payload::Any | Payload::Icmp(_) => None,
+    };
+    let to = match rule.action {
+        Action::Snat(to) | Action::Dnat(to, _) => Some(Family::of(to)),
+        Action::Accept | Action::Drop | Action::Notrack | Action::Masquerade | Action::Redirect(_) => None,
+    };
+    rule.matching.family.is_none_or(|only| only == family)
+        && protocol.is_none_or(|protocol| protocol.exists_in(family))
+        && to.is_none_or(|to| to == family)
+}
+
+fn is_everything(range: &AddrRange) -> bool {
+    matches!(range, AddrRange::V4(0, u32::MAX) | AddrRange::V6(0, u128::MAX))
+}
+
+/// The leg whose source (request) or destination (reply) is the peers' side.
+fn peers(rule: &Rule) -> Option<Leg> {
+    match rule.origin {
+        Origin::Entry(_, leg, _) => Some(leg),
+        _ => None,
+    }
+}
+
+/// Takes the rules of an entry's leg together that differ in the server's ports only.
+fn merge_ports<'a>(rules: impl Iterator<Item = &'a Rule>) -> Vec<Merged<'a>> {
+    let mut all: Vec<Merged> = Vec::new();
+    let mut seen: HashMap<(EntryId, Leg, Match), usize> = HashMap::new();
+    for rule in rules {
+        let mut new = Merged { rule, source_ports: Vec::new(), destination_ports: Vec::new() };
+        if let Payload::Ports { source, destination, .. } = &rule.matching.payload {
+            new.source_ports = source.as_ref().map_or_else(Vec::new, |ports| ports.ranges().to_vec());
+            new.destination_ports = destination.as_ref().map_or_else(Vec::new, |ports| ports.ranges().to_vec());
+        }
+        let Some(key) = without_server_ports(rule) else {
+            all.push(new);
+            continue;
+        };
+        let leg = key.1;
+        let index = *seen.entry(key).or_insert(all.len());
+        match (all.get_mut(index), leg) {
+            (None, _) => all.push(new),
+            (Some(known), Leg::Request) => known.destination_ports.append(&mut new.destination_ports),
+            (Some(known), Leg::Reply) => known.source_ports.append(&mut new.source_ports),
+        }
+    }
+    for merged in &mut all {
+        for ports in [&mut merged.source_ports, &mut merged.destination_ports] {
+            if ports.len() > 1 {
+                *ports = RangeSet::from_ranges(ports.drain(..)).ranges().to_vec();
+            }
+        }
+    }
+    all
+}
+
+fn without_server_ports(rule: &Rule) -> Option<(EntryId, Leg, Match)> {
+    let Origin::Entry(id, leg, _) = rule.origin else { return None };
+    let Payload::Ports { protocol, source, destination, guarded } = &rule.matching.payload else { return None };
+    let (protocol, guarded) = (*protocol, *guarded);
+    let payload = match leg {
+        Leg::Request if destination.is_some() => {
+            Payload::Ports { protocol, source: source.clone(), destination: None, guarded }
+        }
+        Leg::Reply if source.is_some() => {
+            Payload::Ports { protocol, source: None, destination: destination.clone(), guarded }
+        }
+        _ => return None,
+    };
+    Some((id, leg, Match { payload, ..rule.matching.clone() }))
+}
+
+fn protocol(payload: &Payload, family: Family) -> Option<u8> {
+    match payload {
+        Payload::Any => None,
+        Payload::Protocol(protocol) | Payload::LaterFragment(protocol) | Payload::Ports { protocol, .. } => {
+            Some(protocol.number())
+        }
+        Payload::Icmp(_) if family == Family::V4 => Some(ICMP),
+        Payload::Icmp(_) => Some(ICMPV6),
+    }
+}
+
+/// The line, once for each header that the rule matches.
+fn payloads<'a>(merged: &Merged<'a>, family: Family, base: Line<'a>) -> Vec<Line<'a>> {
+    let with = |detail| Line { detail, ..base.clone() };
+    match &merged.rule.matching.payload {
+        Payload::Any | Payload::Protocol(_) => vec![base],
+        Payload::Icmp(types) => types.iter().map(|&kind| with(Detail::Icmp(kind))).collect(),
+        Payload::LaterFragment(_) if family == Family::V4 => vec![with(Detail::LaterFragment)],
+        Payload::LaterFragment(_) => vec![with(Detail::Fragment)],
+        Payload::Ports { protocol, source, destination, guarded } => {
+            let detail = ports_detail(*protocol, source.as_ref(), destination.as_ref(), *guarded);
+            let mut lines = Vec::new();
+            for source_ports in slots(&merged.source_ports) {
+                for destination_ports in slots(&merged.destination_ports) {
+                    let source_ports = source_ports.clone();
+                    lines.push(Line { source_ports, destination_ports, detail, ..base.clone() });
+                }
+            }
+            lines
+        }
+    }
+}
+
+fn ports_detail(protocol: Protocol, source: Option<&PortSet>, destination: Option<&PortSet>, guarded: bool) -> Detail {
+    if guarded && protocol == Protocol::TCP {
+        Detail::Guarded
+    } else if source.is_none() && destination.is_none() {
+        Detail::HasPorts
+    } else {
+        Detail::None
+    }
+}
+
+/// Ports in lists that `multiport` can hold. No ports at all is one list: any.
+fn slots(ports: &PortList) -> Vec<PortList> {
+    let mut lists = vec![PortList::new()];
+    let mut used = 0;
+    for &(start, end) in ports {
+        let needed = if start == end { 1 } else { 2 };
+        if used + needed > MULTIPORT {
+            lists.push(PortList::new());
+            used = 0;
+        }
+        used += needed;
+        if let Some(list) = lists.last_mut() {
+            list.push((start, end));
+        }
+    }
+    lists
+}
+
+fn links(hook: Hook, interfaces: &[Interface]) -> Vec<Option<Link<'_>>> {
+    if interfaces.is_empty() {
+        return vec![None];
+    }
+    let link = |name| if hook.matches_outgoing() { Link::Out(name) } else { Link::In(name) };
+    interfaces.iter().map(|name| Some(link(name))).collect()
+}
+
+fn product<'a>(
+    line: &Line<'a>,
+    links: Vec<Option<Link<'a>>>,
+    sources: &[Side],
+    destinations: &[Side],
+    lines: &mut Vec<Line<'a>>,
+) {
+    for interface in links {
+        for source in sources {
+            for destination in destinations {
+                let (source, destination) = (source.clone(), destination.clone());
+                lines.push(Line { interface, source, destination, ..line.clone() });
+            }
+        }
+    }
+}
+
+fn comment(ruleset: &Ruleset, origin: Origin) -> Comment<'_> {
+    match origin {
+        Origin::Loopback => Comment::Words("loopback"),
+        Origin::IcmpError => Comment::Words("icmp errors"),
+        Origin::NeighbourDiscovery => Comment::Words("neighbour discovery"),
+        Origin::MulticastListener => Comment::Words("multicast listener"),
+        Origin::Dhcp => Comment::Words("dhcp"),
+        Origin::Ping => Comment::Words("ping"),
+        Origin::Established => Comment::Words("established"),
+        Origin::Block => Comment::Words("block"),
+        Origin::Entry(id, _, _) => match ruleset.owners.get(id.0 as usize) {
+            Some(owner) => Comment::Entry(&owner.name),
+            None => Comment::None,
+        },
+        Origin::Nat(number, _) => Comment::Nat(number + 1),
+    }
+}

@@ -1,0 +1,106 @@
+//! The sets that are too large to be written out as rules, as a file for `ipset restore`.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::rc::Rc;
+
+use super::names::{IPSET, Names};
+use crate::net::{AddrRange, Family};
+use crate::policy::{AddressSetId, AddressSets};
+
+/// Elements that a set may hold. It is a limit and costs nothing (`hashsize` is what is allocated). It is the same for nearly every set, because
+/// `create -exist` refuses a set that exists with another limit.
+const MAX_ELEMENTS: usize = 1 << 24;
+
+/// The sets that lines of either family refer to, in the order in which they are first needed.
+#[derive(Debug)]
+pub(super) struct Ipsets {
+    names: Names,
+    known: HashMap<(AddressSetId, Family), Rc<str>>,
+    used: Vec<Ipset>,
+}
+
+#[derive(Debug)]
+struct Ipset {
+    name: Rc<str>,
+    family: Family,
+    /// Only single addresses.
+    hosts: bool,
+    ranges: Vec<AddrRange>,
+}
+
+impl Ipsets {
+    pub fn new() -> Self {
+        Ipsets { names: Names::new(IPSET), known: HashMap::new(), used: Vec::new() }
+    }
+
+    /// The name of the ipset with these addresses.
+    pub fn name(&mut self, id: AddressSetId, family: Family, sets: &AddressSets) -> Rc<str> {
+        if let Some(name) = self.known.get(&(id, family)) {
+            return Rc::clone(name);
+        }
+        let ranges: Vec<AddrRange> = sets.get(id).ranges(family).collect();
+        let hosts = ranges.iter().all(|range| range.as_host().is_some());
+        // The type is part of the name: a set cannot change its type while rules refer to it.
+        let name = self.names.unique(&format!("fwc-{}", sets.label(id)), kind(family, hosts));
+        self.known.insert((id, family), Rc::clone(&name));
+        self.used.push(Ipset { name: Rc::clone(&name), family, hosts, ranges });
+        name
+    }
+
+    /// The file's commands, or none where no set is needed.
+    pub fn text(&self) -> Option<String> {
+        if self.used.is_empty() {
+            return None;
+        }
+        let mut text = String::new();
+        for set in &self.used {
+            set.write(&mut text);
+        }
+        Some(text)
+    }
+}
+
+fn kind(family: Family, hosts: bool) -> &'static str {
+    match (family, hosts) {
+        (Family::V4, true) => "-ip4",
+        (Family::V4, false) => "-net4",
+        (Family::V6, true) => "-ip6",
+        (Family::V6, false) => "-net6",
+    }
+}
+
+impl Ipset {
+    /// Fills a set beside the one that is in use and swaps the two, so that the rules never see half a set.
+    fn write(&self, text: &mut String) {
+        let start = text.len();
+        let next = format!("fwc+next{}", kind(self.family, self.hosts));
+        let mut members = 0_usize;
+        for range in &self.ranges {
+            if let Some(host) = range.as_host() {
+                let _ = writeln!(text, "add {next} {host}");
+                members += 1;
+                continue;
+            }
+            for prefix in range.prefixes() {
+                let _ = writeln!(text, "add {next} {prefix}");
+                members += 1;
+            }
+        }
+        let _ = writeln!(text, "swap {next} {}\ndestroy {next}", self.name);
+        let options = self.options(members);
+        let head = format!("create {} {options}\ncreate {next} {options}\nflush {next}\n", self.name);
+        text.insert_str(start, &head);
+    }
+
+    fn options(&self, members: usize) -> String {
+        let kind = if self.hosts { "hash:ip" } else { "hash:net" };
+        let family = match self.family {
+            Family::V4 => "inet",
+            Family::V6 => "inet6",
+        };
+        let buckets = members.next_power_of_two().clamp(64, 1 << 20);
+        let limit = members.next_power_of_two().max(MAX_ELEMENTS);
+        format!("{kind} family {family} hashsize {buckets} maxelem {limit} -exist")
+    }
+}

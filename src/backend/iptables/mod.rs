@@ -1,0 +1,127 @@
+//! Files for iptables-restore, one for each family, and one for `ipset restore` where sets are large.
+//!
+//! [`expand`] turns the rules of a chain into lines, [`ipset`] keeps the sets that are too large for lines, [`line`] is what iptables can say
+//! and [`text`] writes it. `*filter` stands before `*raw`, because iptables-restore commits table by table: should the filter table
+//! fail, nothing is untracked yet. Both stand in every file, so that what an older file left in them goes.
+
+mod expand;
+mod ipset;
+mod line;
+mod names;
+mod text;
+
+use expand::Expander;
+use ipset::Ipsets;
+use line::{BuiltinChain, Line, Table};
+use names::{CHAIN, Names};
+use text::Writer;
+
+use super::Header;
+use crate::net::Family;
+use crate::ruleset::{Chain, Hook, Origin, Rule, Ruleset};
+use crate::spec::Fate;
+
+/// The files of a ruleset. The same ruleset and header give the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifacts {
+    /// For `iptables-restore`.
+    pub v4: String,
+    /// For `ip6tables-restore`.
+    pub v6: String,
+    /// For `ipset restore`, to be loaded before the other two. `None` where no set is too large to be written out as rules.
+    pub ipset: Option<String>,
+}
+
+/// The name of the file that [`Artifacts::v4`] is written to.
+pub const V4_FILE: &str = "rules.v4";
+/// The name of the file that [`Artifacts::v6`] is written to.
+pub const V6_FILE: &str = "rules.v6";
+/// The name of the file that [`Artifacts::ipset`] is written to.
+pub const IPSET_FILE: &str = "rules.ipset";
+
+/// A table, and which hook stands behind each of its chains.
+type Layout = (&'static str, &'static [(&'static str, Option<Hook>)]);
+
+const FILTER: Layout =
+    ("filter", &[("INPUT", Some(Hook::Input)), ("FORWARD", Some(Hook::Forward)), ("OUTPUT", Some(Hook::Output))]);
+const RAW: Layout = ("raw", &[("PREROUTING", Some(Hook::RawPrerouting)), ("OUTPUT", Some(Hook::RawOutput))]);
+const NAT: Layout = (
+    "nat",
+    &[
+        ("PREROUTING", Some(Hook::NatPrerouting)),
+        ("INPUT", None),
+        ("OUTPUT", None),
+        ("POSTROUTING", Some(Hook::NatPostrouting)),
+    ],
+);
+
+/// Writes a ruleset as files.
+#[must_use]
+pub fn artifacts(ruleset: &Ruleset, header: &Header) -> Artifacts {
+    let mut ipsets = Ipsets::new();
+    let [v4, v6] = Family::BOTH.map(|family| tables(ruleset, family, &mut ipsets));
+    let sets = ipsets.text();
+    Artifacts {
+        v4: file(header, Family::V4, &v4, sets.is_some()),
+        v6: file(header, Family::V6, &v6, sets.is_some()),
+        ipset: sets.map(|sets| ipset_file(header, &sets)),
+    }
+}
+
+fn tables<'a>(ruleset: &'a Ruleset, family: Family, ipsets: &mut Ipsets) -> Vec<Table<'a>> {
+    let nat = |chain: &Chain| matches!(chain.hook, Hook::NatPrerouting | Hook::NatPostrouting);
+    let needed: &[Layout] = if ruleset.chains.iter().any(nat) { &[FILTER, RAW, NAT] } else { &[FILTER, RAW] };
+    needed.iter().map(|&layout| table(ruleset, family, layout, ipsets)).collect()
+}
+
+fn table<'a>(ruleset: &'a Ruleset, family: Family, (name, hooks): Layout, ipsets: &mut Ipsets) -> Table<'a> {
+    let mut expander = Expander::new(ruleset, family, Names::new(CHAIN), ipsets);
+    let builtin = hooks
+        .iter()
+        .map(|&(name, hook)| {
+            let chain = ruleset.chains.iter().find(|chain| Some(chain.hook) == hook);
+            let drops = chain.is_some_and(|chain| chain.policy == Fate::Drop);
+            let lines = chain.map_or_else(Vec::new, |chain| lines(&mut expander, chain));
+            BuiltinChain { name, drops, lines }
+        })
+        .collect();
+    Table { name, builtin, chains: expander.chains }
+}
+
+fn lines<'a>(expander: &mut Expander<'a, '_>, chain: &'a Chain) -> Vec<Line<'a>> {
+    chain.rules.chunk_by(alike).flat_map(|run| expander.expand(chain.hook, run)).collect()
+}
+
+/// Whether two neighbours may be taken together: they have the same verdict, and both are of entries with the same tracking, or neither is.
+fn alike(a: &Rule, b: &Rule) -> bool {
+    let entry = |rule: &Rule| matches!(rule.origin, Origin::Entry(..));
+    a.action == b.action && entry(a) == entry(b) && a.matching.state == b.matching.state
+}
+
+fn file(header: &Header, family: Family, tables: &[Table], ipset: bool) -> String {
+    let (program, name) = match family {
+        Family::V4 => ("iptables-restore", V4_FILE),
+        Family::V6 => ("ip6tables-restore", V6_FILE),
+    };
+    let mut text = first_line(header);
+    let names: Vec<&str> = tables.iter().map(|table| table.name).collect();
+    text += &format!("# {family} rules. They replace these tables as a whole: {}. Others stay as they are.\n", names.join(", "));
+    if ipset {
+        text += &format!("# First load the address sets: ipset restore -file {IPSET_FILE}\n");
+    }
+    text += &format!("# Load with: {program} --test {name} && {program} {name}\n");
+    let mut writer = Writer { text, family };
+    for table in tables {
+        writer.table(table);
+    }
+    writer.text
+}
+
+fn ipset_file(header: &Header, sets: &str) -> String {
+    let load = format!("# The address sets of {V4_FILE} and {V6_FILE}. Load with: ipset restore -file {IPSET_FILE}\n");
+    first_line(header) + &load + sets
+}
+
+fn first_line(header: &Header) -> String {
+    format!("# fwc {}, spec sha256:{}\n", header.version, header.spec_hash)
+}

@@ -1,0 +1,76 @@
+//! Names that are unique and short enough.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+/// Bytes of a chain's name (`XT_EXTENSION_MAXNAMELEN` - 1 of the kernel).
+pub(super) const CHAIN: usize = 28;
+/// Bytes of an ipset's name (`IPSET_MAXNAMELEN` - 1 of the kernel).
+pub(super) const IPSET: usize = 31;
+
+/// Bytes that are kept for a number: a dash and six digits.
+const NUMBER: usize = 7;
+
+/// Gives each name out once.
+#[derive(Debug)]
+pub(super) struct Names {
+    longest: usize,
+    taken: HashSet<Rc<str>>,
+    numbers: HashMap<String, u32>,
+}
+
+impl Names {
+    pub fn new(longest: usize) -> Self {
+        Names { longest, taken: HashSet::new(), numbers: HashMap::new() }
+    }
+
+    /// `stem` with `tail` behind it if it is free and fits; else the stem is cut or numbered.
+    pub fn unique(&mut self, stem: &str, tail: &str) -> Rc<str> {
+        let plain = format!("{stem}{tail}");
+        if plain.len() <= self.longest && !self.taken.contains(plain.as_str()) {
+            return Self::take(&mut self.taken, plain);
+        }
+        self.numbered(stem, tail)
+    }
+
+    /// `stem` and a number, from 1.
+    pub fn numbered(&mut self, stem: &str, tail: &str) -> Rc<str> {
+        let room = self.longest.saturating_sub(NUMBER + tail.len());
+        // Numbers count by what is left of the stem, so that many long stems do not try the same names again and again.
+        let cut: String = stem.chars().take(room).collect();
+        let number = self.numbers.entry(format!("{cut}{tail}")).or_insert(0);
+        loop {
+            *number += 1;
+            let name = format!("{cut}-{number}{tail}");
+            if !self.taken.contains(name.as_str()) {
+                return Self::take(&mut self.taken, name);
+            }
+        }
+    }
+
+    fn take(taken: &mut HashSet<Rc<str>>, name: String) -> Rc<str> {
+        let name: Rc<str> = name.into();
+        taken.insert(Rc::clone(&name));
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_short() {
+        let mut names = Names::new(15);
+        let given = [
+            names.unique("fwc-a", "-4"),
+            names.unique("fwc-a", "-4"),
+            names.unique("fwc-a-1", "-4"),
+            names.unique("fwc-much-too-long", "-4"),
+            names.unique("fwc-much-too-long-too", "-4"),
+            names.numbered("fwc-a", ""),
+        ];
+        let words: Vec<&str> = given.iter().map(|name| &**name).collect();
+        assert_eq!(words, ["fwc-a-4", "fwc-a-1-4", "fwc-a-1-1-4", "fwc-mu-1-4", "fwc-mu-2-4", "fwc-a-1"]);
+    }
+}

@@ -1,0 +1,253 @@
+//! Lines and tables as iptables-restore reads them.
+
+use std::fmt::{Display, Write};
+use std::net::{IpAddr, SocketAddr};
+
+use super::line::{Comment, Detail, Line, Link, Side, State, Table, Target};
+use crate::net::{AddrRange, Family};
+use crate::ruleset::{Action, Locality};
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+/// Writes tables of one family.
+pub(super) struct Writer {
+    pub text: String,
+    pub family: Family,
+}
+
+impl Writer {
+    pub fn table(&mut self, table: &Table) {
+        self.put(format_args!("*{}\n", table.name));
+        for chain in &table.builtin {
+            let policy = if chain.drops { "DROP" } else { "ACCEPT" };
+            self.put(format_args!(":{} {policy} [0:0]\n", chain.name));
+        }
+        for chain in &table.chains {
+            self.put(format_args!(":{} - [0:0]\n", chain.name));
+        }
+        for chain in &table.builtin {
+            self.chain(chain.name, &chain.lines);
+        }
+        for chain in &table.chains {
+            self.chain(&chain.name, &chain.lines);
+        }
+        self.text.push_str("COMMIT\n");
+    }
+
+    fn chain(&mut self, name: &str, lines: &[Line]) {
+        for line in lines {
+            self.text.push_str("-A ");
+            self.text.push_str(name);
+            self.line(line);
+            self.text.push('\n');
+        }
+    }
+
+    /// The cheap conditions come first: the kernel stops at the first that does not hold.
+    fn line(&mut self, line: &Line) {
+        self.prefix(" -s ", &line.source);
+        self.prefix(" -d ", &line.destination);
+        match line.interface {
+            None => {}
+            Some(Link::In(name)) => self.put(format_args!(" -i {name}")),
+            Some(Link::Out(name)) => self.put(format_args!(" -o {name}")),
+        }
+        if let Some(number) = line.protocol {
+            self.protocol(number);
+        }
+        self.ports(line);
+        self.detail(line.detail);
+        self.ranges_and_sets(line);
+        match line.locality {
+            Locality::Anywhere => {}
+            Locality::Local => self.text.push_str(" -m addrtype --dst-type LOCAL"),
+            Locality::NotLocal => self.text.push_str(" -m addrtype ! --dst-type LOCAL"),
+        }
+        self.state(&line.state);
+        self.comment(line.comment);
+        self.target(&line.target);
+    }
+
+    fn put(&mut self, arguments: std::fmt::Arguments) {
+        // Writing to a string cannot fail.
+        let _ = self.text.write_fmt(arguments);
+    }
+
+    fn prefix(&mut self, option: &str, side: &Side) {
+        let Side::Range(range) = side else { return };
+        if let Some(prefix) = as_prefix(range) {
+            self.text.push_str(option);
+            self.put(format_args!("{prefix}"));
+        }
+    }
+
+    /// Names that iptables knows by itself; others it would look up in /etc/protocols, which a small system may lack.
+    fn protocol(&mut self, number: u8) {
+        let name = match number {
+            1 => "icmp",
+            TCP => "tcp",
+            UDP => "udp",
+            50 => "esp",
+            51 => "ah",
+            58 => "ipv6-icmp",
+            132 => "sctp",
+            136 => "udplite",
+            _ => return self.put(format_args!(" -p {number}")),
+        };
+        self.text.push_str(" -p ");
+        self.text.push_str(name);
+    }
+
+    /// `multiport` serves every protocol with ports; `sctp` and `dccp` are kernel modules that may be missing.
+    fn ports(&mut self, line: &Line) {
+        let own = match line.protocol {
+            Some(TCP) => Some("tcp"),
+            Some(UDP) => Some("udp"),
+            _ => None,
+        };
+        let (mut single, mut lists) = (Vec::new(), Vec::new());
+        for (letter, ports) in [('s', line.source_ports.as_slice()), ('d', line.destination_ports.as_slice())] {
+            match (ports, own) {
+                ([], _) => {}
+                ([one], Some(_)) => single.push((letter, *one)),
+                (list, _) => lists.push((letter, list)),
+            }
+        }
+        let guarded = line.detail == Detail::Guarded;
+        if let Some(name) = own.filter(|_| guarded || !single.is_empty()) {
+            self.put(format_args!(" -m {name}"));
+        }
+        for (letter, ports) in single {
+            self.put(format_args!(" --{letter}port {}", Ports(&[ports])));
+        }
+        if guarded {
+            self.text.push_str(" ! --tcp-flags SYN,ACK SYN");
+        }
+        for (letter, ports) in lists {
+            self.put(format_args!(" -m multiport --{letter}ports {}", Ports(ports)));
+        }
+    }
+
+    fn detail(&mut self, detail: Detail) {
+        match (detail, self.family) {
+            (Detail::None | Detail::Guarded, _) => {}
+            (Detail::HasPorts, _) => self.text.push_str(" -m multiport --dports 0:65535"),
+            (Detail::Icmp(kind), Family::V4) => self.put(format_args!(" -m icmp --icmp-type {kind}")),
+            (Detail::Icmp(kind), Family::V6) => self.put(format_args!(" -m icmp6 --icmpv6-type {kind}")),
+            (Detail::LaterFragment, _) => self.text.push_str(" -f"),
+            (Detail::Fragment, _) => self.text.push_str(" -m frag --fragid 0:4294967295"),
+            (Detail::FirstFragment, _) => self.text.push_str(" -m frag --fragid 0:4294967295 --fragfirst"),
+        }
+    }
+
+    fn ranges_and_sets(&mut self, line: &Line) {
+        let sides = [("src", &line.source), ("dst", &line.destination)];
+        let uneven = |side: &Side| matches!(side, Side::Range(range) if as_prefix(range).is_none());
+        if sides.iter().any(|(_, side)| uneven(side)) {
+            self.text.push_str(" -m iprange");
+        }
+        for (word, side) in sides {
+            match side {
+                Side::Range(range) if as_prefix(range).is_none() => {
+                    self.put(format_args!(" --{word}-range {}-{}", range.first(), range.last()));
+                }
+                Side::Any | Side::Range(_) | Side::Ipset(_) => {}
+            }
+        }
+        for (word, side) in sides {
+            if let Side::Ipset(name) = side {
+                self.put(format_args!(" -m set --match-set {name} {word}"));
+            }
+        }
+    }
+
+    fn state(&mut self, state: &State) {
+        match state {
+            State::Any => {}
+            State::New => self.text.push_str(" -m conntrack --ctstate NEW"),
+            State::EstablishedOrRelated => self.text.push_str(" -m conntrack --ctstate RELATED,ESTABLISHED"),
+            State::Translated(prefix, ports) => {
+                // States in one match are alternatives, so it takes two.
+                self.text.push_str(" -m conntrack --ctstate NEW -m conntrack --ctstate DNAT");
+                if let Some(prefix) = prefix {
+                    self.put(format_args!(" --ctorigdst {prefix}"));
+                }
+                if let Some(ports) = ports {
+                    self.put(format_args!(" --ctorigdstport {}", Ports(&[*ports])));
+                }
+            }
+        }
+    }
+
+    fn comment(&mut self, comment: Comment) {
+        match comment {
+            Comment::None => {}
+            Comment::Words(words) => self.put(format_args!(" -m comment --comment \"fwc: {words}\"")),
+            Comment::Entry(name) => self.put(format_args!(" -m comment --comment \"fwc: {name}\"")),
+            Comment::Nat(number) => self.put(format_args!(" -m comment --comment \"fwc: nat {number}\"")),
+        }
+    }
+
+    fn target(&mut self, target: &Target) {
+        match target {
+            Target::Jump(name) => self.put(format_args!(" -j {name}")),
+            Target::Goto(name) => self.put(format_args!(" -g {name}")),
+            Target::Return => self.text.push_str(" -j RETURN"),
+            Target::Do(action) => self.action(*action),
+        }
+    }
+
+    fn action(&mut self, action: Action) {
+        match action {
+            Action::Accept => self.text.push_str(" -j ACCEPT"),
+            Action::Drop => self.text.push_str(" -j DROP"),
+            Action::Notrack => self.text.push_str(" -j CT --notrack"),
+            Action::Masquerade => self.text.push_str(" -j MASQUERADE"),
+            Action::Snat(to) => self.put(format_args!(" -j SNAT --to-source {to}")),
+            Action::Dnat(to, None) => self.put(format_args!(" -j DNAT --to-destination {to}")),
+            Action::Dnat(to, Some(port)) => {
+                self.put(format_args!(" -j DNAT --to-destination {}", SocketAddr::new(to, port)));
+            }
+            Action::Redirect(port) => self.put(format_args!(" -j REDIRECT --to-ports {port}")),
+        }
+    }
+}
+
+/// The range as iptables writes a prefix or an address, if it is one.
+fn as_prefix(range: &AddrRange) -> Option<Prefix> {
+    let (first, last, bits) = match *range {
+        AddrRange::V4(first, last) => (u128::from(first), u128::from(last), 32),
+        AddrRange::V6(first, last) => (first, last, 128),
+    };
+    let free = u128::BITS - (first ^ last).leading_zeros();
+    let mask = u128::MAX.checked_shr(u128::BITS - free).unwrap_or(0);
+    (first & mask == 0 && last & mask == mask).then(|| Prefix(range.first(), bits - free, bits))
+}
+
+/// First address, length of the prefix, bits of an address.
+struct Prefix(IpAddr, u32, u32);
+
+impl Display for Prefix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Prefix(first, length, bits) = self;
+        if length == bits { write!(f, "{first}") } else { write!(f, "{first}/{length}") }
+    }
+}
+
+/// Ports and ranges joined by commas, ranges with a colon.
+struct Ports<'p>(&'p [(u16, u16)]);
+
+impl Display for Ports<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, &(start, end)) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            if start == end {
+                write!(f, "{comma}{start}")?;
+            } else {
+                write!(f, "{comma}{start}:{end}")?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -43,6 +43,7 @@
 pub mod backend;
 pub mod compile;
 pub mod diagnostic;
+pub mod kernel;
 pub mod lower;
 pub mod net;
 pub mod packet;
@@ -51,3 +52,4 @@ pub mod policy;
 pub mod ruleset;
 pub mod source;
 pub mod spec;
+pub mod sys;

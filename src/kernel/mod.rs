@@ -1,0 +1,19 @@
+//! The live kernel: one netlink socket, transactions, read-back, NAT that others loaded, namespaces, facts about the host.
+//!
+//! Nothing here knows diagnostics: it gives typed facts and errors, and the commands say what they mean to the user.
+//! Bytes from the kernel are parsed with bounds checks only; no byte sequence can make this module panic.
+
+pub mod counters;
+pub mod difference;
+mod element;
+pub mod error;
+pub mod messages;
+pub mod namespace;
+mod nf_tables;
+pub mod normal;
+pub mod socket;
+pub mod table;
+pub mod transaction;
+pub mod wire;
+
+pub use error::KernelError;

@@ -1,0 +1,465 @@
+//! One form for what was sent and what the kernel lists, so that the two can be compared.
+//!
+//! Both are decoded by the same code: attributes in the order of their numbers, defaults left out, handles, counters and the like dropped. An
+//! object's normal form is a list of (attribute number, length, content), so two objects have the same one only if they mean the same. Objects
+//! are kept as digests: a set of a million elements takes 16 MB.
+
+mod shape;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+use self::shape::{Field, Shape};
+use super::nf_tables::{self, COMMENT, INET, element, elements, expression, message, rule, set, table};
+use super::wire::{self, Attribute, Fields, Malformed, Message};
+
+/// Whose words are decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Ours. What is not understood here is an error: it could not be compared.
+    Sent,
+    /// The kernel's. It may say more than fwc understands, as newer kernels do.
+    Listed,
+}
+
+/// The first half of the SHA-256 of a normal form.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 16]);
+
+impl Digest {
+    fn of(bytes: &[u8]) -> Self {
+        let mut half = [0; 16];
+        half.iter_mut().zip(Sha256::digest(bytes)).for_each(|(to, from)| *to = from);
+        Digest(half)
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// What a message added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// Nothing that counts.
+    Nothing,
+    /// The table.
+    Table,
+    /// A chain.
+    Chain(Digest),
+    /// A set.
+    Set(Digest),
+    /// A rule.
+    Rule(Digest),
+    /// Elements of a set.
+    Elements,
+}
+
+/// A chain in normal form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NormalChain {
+    /// Its own attributes.
+    pub digest: Digest,
+    /// Its rules, in order.
+    pub rules: Vec<Digest>,
+}
+
+/// A set in normal form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NormalSet {
+    /// Its own attributes.
+    pub digest: Digest,
+    /// Its elements. Sorted by [`NormalTable::settle`].
+    pub elements: Vec<Digest>,
+    /// The expressions that elements get where they name none.
+    expressions: Vec<u8>,
+}
+
+/// The table `inet fwc` in normal form, and how far it has been decoded.
+#[derive(Debug, Clone, Default)]
+pub struct NormalTable {
+    /// The table's own attributes; none if it is not there.
+    pub digest: Option<Digest>,
+    /// The comment of the table.
+    pub comment: Option<String>,
+    /// By name.
+    pub chains: BTreeMap<String, NormalChain>,
+    /// By name.
+    pub sets: BTreeMap<String, NormalSet>,
+    /// The names of sets by their id within the transaction.
+    names: HashMap<u64, String>,
+}
+
+impl NormalTable {
+    /// Takes one message in, be it sent or listed.
+    ///
+    /// # Errors
+    /// It is malformed, or, on our side, not understood.
+    pub fn take(&mut self, found: &Message<'_>, side: Side) -> Result<Added, Malformed> {
+        let fields = Fields::of(found.attributes())?;
+        // The table's name is attribute 1 of every object.
+        if found.family() != INET || fields.text(table::NAME)? != nf_tables::TABLE {
+            return if side == Side::Sent {
+                Err(Malformed::Orphan("another table".into()))
+            } else {
+                Ok(Added::Nothing)
+            };
+        }
+        match found.kind {
+            message::DELETE_TABLE => {
+                *self = NormalTable::default();
+                Ok(Added::Nothing)
+            }
+            message::NEW_TABLE => self.take_table(found, &fields, side),
+            message::NEW_CHAIN => self.take_chain(found, &fields, side),
+            message::NEW_SET => self.take_set(found, &fields, side),
+            message::NEW_RULE => self.take_rule(found, &fields, side),
+            message::NEW_ELEMENTS => self.take_elements(&fields, side, |_, _| {}),
+            kind => Err(Malformed::Kind(kind)),
+        }
+    }
+
+    /// Sorts the elements, whose order means nothing. Call it when all messages have been taken.
+    pub fn settle(&mut self) {
+        for set in self.sets.values_mut() {
+            set.elements.sort_unstable();
+        }
+    }
+
+    /// One digest of everything. The table must be settled.
+    #[must_use]
+    pub fn identity(&self) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        let mut part = |name: &str, digest: Option<Digest>, items: &[Digest]| {
+            hasher.update((name.len() as u64).to_le_bytes());
+            hasher.update(name);
+            hasher.update(digest.map_or([0; 16], |digest| digest.0));
+            hasher.update((items.len() as u64).to_le_bytes());
+            items.iter().for_each(|item| hasher.update(item.0));
+        };
+        part("table", self.digest, &[]);
+        self.chains.iter().for_each(|(name, chain)| part(name, Some(chain.digest), &chain.rules));
+        part("sets", None, &[]);
+        self.sets.iter().for_each(|(name, set)| part(name, Some(set.digest), &set.elements));
+        hasher.finalize().into()
+    }
+
+    fn take_table(&mut self, found: &Message<'_>, fields: &Fields<'_>, side: Side) -> Result<Added, Malformed> {
+        let digest = Digest::of(&self.object("table", shape::TABLE, found.attributes(), side)?);
+        // A second `add table` without a delete in between changes nothing.
+        if self.digest.is_none() {
+            let comment = fields.get(table::USER_DATA).and_then(|data| wire::user_data(data, COMMENT));
+            self.comment = comment.map(wire::text);
+            self.digest = Some(digest);
+        }
+        Ok(Added::Table)
+    }
+
+    fn take_chain(&mut self, found: &Message<'_>, fields: &Fields<'_>, side: Side) -> Result<Added, Malformed> {
+        let digest = Digest::of(&self.object("chain", shape::CHAIN, found.attributes(), side)?);
+        let chain = NormalChain { digest, rules: Vec::new() };
+        self.chains.entry(fields.text(nf_tables::chain::NAME)?).or_insert(chain);
+        Ok(Added::Chain(digest))
+    }
+
+    fn take_rule(&mut self, found: &Message<'_>, fields: &Fields<'_>, side: Side) -> Result<Added, Malformed> {
+        let digest = Digest::of(&self.object("rule", shape::RULE, found.attributes(), side)?);
+        let name = fields.text(rule::CHAIN)?;
+        let Some(chain) = self.chains.get_mut(&name) else {
+            return Err(Malformed::Orphan(format!("the chain `{name}` of a rule")));
+        };
+        // Without this flag the kernel puts a new rule first. Listings are in order.
+        let append = found.flags & nix::libc::NLM_F_APPEND as u16 != 0;
+        let at = if append || side == Side::Listed { chain.rules.len() } else { 0 };
+        chain.rules.insert(at, digest);
+        Ok(Added::Rule(digest))
+    }
+
+    fn take_set(&mut self, found: &Message<'_>, fields: &Fields<'_>, side: Side) -> Result<Added, Malformed> {
+        let mut name = fields.text(set::NAME)?;
+        if side == Side::Sent {
+            // The kernel numbers the anonymous sets of a table from 0 (nf_tables_set_alloc_name).
+            if let Some(stem) = name.strip_suffix("%d") {
+                let free = (0u32..).find(|number| !self.sets.contains_key(&format!("{stem}{number}")));
+                name = format!("{stem}{}", free.unwrap_or(0));
+            }
+            if let Some(id) = fields.number(set::ID) {
+                self.names.insert(id, name.clone());
+            }
+        }
+        let digest = Digest::of(&self.object("set", shape::SET, found.attributes(), side)?);
+        let mut expressions = Vec::new();
+        for field in shape::SET.iter().filter(|field| [set::EXPRESSION, set::EXPRESSIONS].contains(&field.0)) {
+            if let Some(value) = fields.get(field.0) {
+                self.field("set", *field, value, fields, side, &mut expressions)?;
+            }
+        }
+        // The number of the attribute is the set's; the elements have their own for the same thing.
+        let expressions = expressions.get(PREFIX..).map(<[u8]>::to_vec).unwrap_or_default();
+        self.sets.entry(name).or_insert(NormalSet { digest, elements: Vec::new(), expressions });
+        Ok(Added::Set(digest))
+    }
+
+    /// Takes elements in and tells `each` the digest and the bytes of every one that counts.
+    pub(super) fn take_elements(
+        &mut self,
+        fields: &Fields<'_>,
+        side: Side,
+        mut each: impl FnMut(Digest, &[u8]),
+    ) -> Result<Added, Malformed> {
+        let name = self.set_name(fields.get(elements::SET), fields.number(elements::SET_ID), side)?;
+        let orphan = || Malformed::Orphan(format!("the set `{name}` of an element"));
+        let (expressions, known) = match self.sets.get_mut(&name) {
+            Some(set) => (std::mem::take(&mut set.expressions), &set.elements),
+            None => return Err(orphan()),
+        };
+        let mut digests = Vec::with_capacity(if known.is_empty() { 0 } else { 1024 });
+        let mut buffer = Vec::new();
+        for attribute in wire::attributes(fields.get(elements::ELEMENTS).unwrap_or(&[])) {
+            let value = attribute?.value;
+            buffer.clear();
+            if self.element(value, &expressions, side, &mut buffer)? {
+                let digest = Digest::of(&buffer);
+                each(digest, value);
+                digests.push(digest);
+            }
+        }
+        let set = self.sets.get_mut(&name).ok_or_else(orphan)?;
+        set.expressions = expressions;
+        set.elements.append(&mut digests);
+        Ok(Added::Elements)
+    }
+
+    /// The normal form of one element; false for one that means nothing.
+    fn element(&self, bytes: &[u8], default: &[u8], side: Side, out: &mut Vec<u8>) -> Result<bool, Malformed> {
+        let fields = Fields::of(bytes)?;
+        let is_end = fields.number(element::FLAGS).unwrap_or(0) & element::INTERVAL_END != 0;
+        if is_end && key_is_zero(&fields) {
+            // `nothing starts before the first address` says nothing, and not every kernel keeps it.
+            return Ok(false);
+        }
+        let expressions = [element::EXPRESSION, element::EXPRESSIONS];
+        for attribute in wire::attributes(bytes) {
+            let kind = attribute?.kind;
+            known("set element", shape::ELEMENT, kind, side)?;
+        }
+        for field in shape::ELEMENT.iter().filter(|field| !expressions.contains(&field.0)) {
+            if let Some(value) = fields.get(field.0) {
+                self.field("set element", *field, value, &fields, side, out)?;
+            }
+        }
+        // The end of an interval cannot be hit, and older kernels give it a counter all the same.
+        if !is_end {
+            let before = out.len();
+            for field in shape::ELEMENT.iter().filter(|field| expressions.contains(&field.0)) {
+                if let Some(value) = fields.get(field.0) {
+                    self.field("set element", *field, value, &fields, side, out)?;
+                }
+            }
+            if out.len() == before && !default.is_empty() {
+                prefixed(out, element::EXPRESSIONS, default);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The normal form of an object with these fields.
+    fn object(&self, what: &'static str, shapes: &[Field], bytes: &[u8], side: Side) -> Result<Vec<u8>, Malformed> {
+        let mut out = Vec::new();
+        self.fields(what, shapes, bytes, side, &mut out)?;
+        Ok(out)
+    }
+
+    fn fields(
+        &self,
+        what: &'static str,
+        shapes: &[Field],
+        bytes: &[u8],
+        side: Side,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        let fields = Fields::of(bytes)?;
+        for attribute in wire::attributes(bytes) {
+            known(what, shapes, attribute?.kind, side)?;
+        }
+        for field in shapes {
+            if let Some(value) = fields.get(field.0) {
+                self.field(what, *field, value, &fields, side, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends one attribute, unless it says nothing.
+    fn field(
+        &self,
+        what: &'static str,
+        (kind, shape): Field,
+        value: &[u8],
+        siblings: &Fields<'_>,
+        side: Side,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        let number = || wire::number(value).ok_or(Malformed::Missing(kind));
+        match shape {
+            Shape::Ignored => {}
+            Shape::Bytes => some(out, kind, value),
+            Shape::Text => some(out, kind, wire::text(value).as_bytes()),
+            Shape::TextOr(default) => {
+                let text = wire::text(value);
+                some(out, kind, if text == default { b"" } else { text.as_bytes() });
+            }
+            Shape::SetName => {
+                // The id is attribute 4 of a lookup, 5 of an objref, and 10 of the set itself.
+                let id_kind = if what == "set" {
+                    set::ID
+                } else if kind == 4 {
+                    5
+                } else {
+                    4
+                };
+                let name = self.set_name(Some(value), siblings.number(id_kind), side)?;
+                some(out, kind, name.as_bytes());
+            }
+            // A verdict map's data length is the kernel's own business.
+            Shape::Number if what == "set" && kind == 7 && siblings.number(6) == Some(shape::VERDICT_TYPE) => {}
+            Shape::Number => quantity(out, kind, number()?, 0),
+            Shape::NumberOr(default) => quantity(out, kind, number()?, default),
+            Shape::FlagsWithout(bits) => quantity(out, kind, number()? & !bits, 0),
+            Shape::Register => prefixed(out, kind, &register(number()?).to_be_bytes()),
+            Shape::RegisterLike(other) => {
+                let other = siblings.number(other).map_or(u64::MAX, register);
+                quantity(out, kind, register(number()?), other);
+            }
+            Shape::Nested(shapes) => nested(out, kind, |out| self.fields(what, shapes, value, side, out))?,
+            Shape::List(shapes) => {
+                nested(out, kind, |out| list(value, out, |item, out| self.fields(what, shapes, item, side, out)))?
+            }
+            Shape::Expressions => {
+                nested(out, kind, |out| list(value, out, |item, out| self.expression(item, side, out)))?
+            }
+            Shape::ExpressionAs(kind) => nested(out, kind, |out| {
+                let start = begin(out, 0);
+                self.expression(value, side, out)?;
+                end(out, start);
+                Ok(())
+            })?,
+        }
+        Ok(())
+    }
+
+    /// An expression: its name, then its data.
+    fn expression(&self, bytes: &[u8], side: Side, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        let fields = Fields::of(bytes)?;
+        let name = fields.text(expression::NAME)?;
+        prefixed(out, expression::NAME, name.as_bytes());
+        let data = fields.get(expression::DATA).unwrap_or(&[]);
+        match (shape::expression(&name), side) {
+            (Some(shapes), _) => nested(out, expression::DATA, |out| self.fields("rule", shapes, data, side, out)),
+            (None, Side::Sent) => Err(Malformed::Expression(name)),
+            (None, Side::Listed) => {
+                some(out, expression::DATA, data);
+                Ok(())
+            }
+        }
+    }
+
+    /// A set's real name.
+    fn set_name(&self, name: Option<&[u8]>, id: Option<u64>, side: Side) -> Result<String, Malformed> {
+        let resolved = id.filter(|_| side == Side::Sent).and_then(|id| self.names.get(&id));
+        match (resolved, name) {
+            (Some(name), _) => Ok(name.clone()),
+            (None, Some(name)) => Ok(wire::text(name)),
+            (None, None) => Err(Malformed::Missing(elements::SET)),
+        }
+    }
+}
+
+fn key_is_zero(fields: &Fields<'_>) -> bool {
+    let value = fields.get(element::KEY).and_then(|key| Fields::of(key).ok()?.get(nf_tables::data::VALUE));
+    value.is_some_and(|value| value.iter().all(|&byte| byte == 0))
+}
+
+/// On our side, an attribute must be known, or it could not be compared.
+fn known(what: &'static str, shapes: &[Field], kind: u16, side: Side) -> Result<(), Malformed> {
+    if side == Side::Sent && !shapes.iter().any(|field| field.0 == kind) {
+        return Err(Malformed::Unknown(what, kind));
+    }
+    Ok(())
+}
+
+/// Registers 8, 12, 16 and 20 start where the old registers 1 to 4 do, and the kernel lists them so (nft_dump_register).
+fn register(number: u64) -> u64 {
+    match number {
+        8 => 1,
+        12 => 2,
+        16 => 3,
+        20 => 4,
+        other => other,
+    }
+}
+
+/// Bytes before each content: attribute number and length.
+const PREFIX: usize = 6;
+
+fn begin(out: &mut Vec<u8>, kind: u16) -> usize {
+    out.extend(kind.to_le_bytes());
+    out.extend([0; 4]);
+    out.len()
+}
+
+fn end(out: &mut [u8], start: usize) {
+    let length = u32::try_from(out.len().saturating_sub(start)).unwrap_or(u32::MAX);
+    wire::patch(out, start.saturating_sub(4), &length.to_le_bytes());
+}
+
+fn prefixed(out: &mut Vec<u8>, kind: u16, bytes: &[u8]) {
+    let start = begin(out, kind);
+    out.extend_from_slice(bytes);
+    end(out, start);
+}
+
+/// As [`prefixed`], but empty is the same as absent.
+fn some(out: &mut Vec<u8>, kind: u16, bytes: &[u8]) {
+    if !bytes.is_empty() {
+        prefixed(out, kind, bytes);
+    }
+}
+
+fn quantity(out: &mut Vec<u8>, kind: u16, value: u64, default: u64) {
+    if value != default {
+        prefixed(out, kind, &value.to_be_bytes());
+    }
+}
+
+fn nested(
+    out: &mut Vec<u8>,
+    kind: u16,
+    fill: impl FnOnce(&mut Vec<u8>) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
+    let start = begin(out, kind);
+    fill(out)?;
+    if out.len() == start {
+        out.truncate(start.saturating_sub(PREFIX));
+    } else {
+        end(out, start);
+    }
+    Ok(())
+}
+
+fn list(
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+    mut each: impl FnMut(&[u8], &mut Vec<u8>) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
+    for Attribute { value, .. } in wire::attributes(bytes).collect::<Result<Vec<_>, _>>()? {
+        let start = begin(out, 0);
+        each(value, out)?;
+        end(out, start);
+    }
+    Ok(())
+}

@@ -1,0 +1,239 @@
+//! The table `inet fwc` as the kernel holds it: reading it back, comparing it with what was sent, its counters, its removal.
+
+use std::fmt;
+
+use nix::errno::Errno;
+
+use super::KernelError;
+use super::difference::{Difference, Gap, gap, subject_of};
+use super::messages::{Messages, Part, Subject};
+use super::nf_tables::{self, INET, elements, message, rule, set, table};
+use super::normal::{NormalSet, NormalTable, Side};
+use super::socket::Socket;
+use super::transaction::{Transaction, TransactionError};
+use super::wire::{self, Fields, Malformed, Message, Request};
+
+/// How often a table is read again when the ruleset changes meanwhile.
+const TRIES: usize = 20;
+
+/// What a loaded table is, apart from its counters: the SHA-256 of its normal form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity(pub [u8; 32]);
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The table in the kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveTable {
+    /// What it is, to be compared with the identity of what was applied.
+    pub identity: Identity,
+    /// Its comment, as `nft list table inet fwc` shows it.
+    pub comment: Option<String>,
+}
+
+/// Why a table is not surely the one that was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VerifyError {
+    /// The kernel holds something else.
+    Differs(Difference),
+    /// What was sent cannot be compared: a mistake in fwc.
+    Encoding(Malformed),
+    /// The table cannot be read.
+    Kernel(KernelError),
+}
+
+impl From<KernelError> for VerifyError {
+    fn from(error: KernelError) -> Self {
+        VerifyError::Kernel(error)
+    }
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            VerifyError::Differs(difference) => difference.fmt(f),
+            VerifyError::Encoding(why) => write!(f, "what was sent cannot be compared: {why}"),
+            VerifyError::Kernel(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for VerifyError {}
+
+/// The identity that messages will have once they are loaded.
+///
+/// # Errors
+/// The messages are malformed or hold something that cannot be compared.
+pub fn identity_of(messages: &Messages) -> Result<Identity, Malformed> {
+    normal_of(messages).map(|table| Identity(table.identity()))
+}
+
+/// The table in the kernel, or none.
+///
+/// # Errors
+/// It cannot be read.
+pub fn live(socket: &mut Socket) -> Result<Option<LiveTable>, KernelError> {
+    let table = read(socket)?;
+    let identity = Identity(table.identity());
+    Ok(table.digest.is_some().then_some(LiveTable { identity, comment: table.comment }))
+}
+
+/// Reads the table back and compares it with what was sent, a million elements included.
+///
+/// # Errors
+/// The first difference, or why there is no answer.
+pub fn verify_loaded(socket: &mut Socket, messages: &Messages) -> Result<Identity, VerifyError> {
+    let sent = normal_of(messages).map_err(VerifyError::Encoding)?;
+    let listed = read(socket)?;
+    let Some(gap) = gap(&sent, &listed) else {
+        return Ok(Identity(sent.identity()));
+    };
+    let mut difference = subject_of(&gap, messages);
+    if let Gap::UnexpectedElement { set, digest } = &gap
+        && let Some(listed_set) = listed.sets.get(set)
+    {
+        let mut key = None;
+        read_elements(socket, set, listed_set, &mut |found, bytes| {
+            if found == *digest {
+                key = super::element::key_text(bytes);
+            }
+        })?;
+        if let Some(key) = key {
+            difference.what = format!("element {key} of set {set}");
+        }
+    }
+    Err(VerifyError::Differs(difference))
+}
+
+/// What messages make of a table that is not there.
+fn normal_of(messages: &Messages) -> Result<NormalTable, Malformed> {
+    let mut table = NormalTable::default();
+    for message in wire::messages(&messages.bytes) {
+        table.take(&message?, Side::Sent)?;
+    }
+    table.settle();
+    Ok(table)
+}
+
+/// Reads the whole table at one generation of the ruleset.
+fn read(socket: &mut Socket) -> Result<NormalTable, KernelError> {
+    for _ in 0..TRIES {
+        let before = socket.generation()?;
+        match read_once(socket) {
+            Ok(mut table) if socket.generation()? == before => {
+                table.settle();
+                return Ok(table);
+            }
+            // Something vanished between two listings.
+            Ok(_) | Err(KernelError::Refused { errno: Errno::ENOENT, .. }) => {}
+            Err(KernelError::Malformed { why: Malformed::Orphan(_), .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(KernelError::Unsettled { asked: ASKED })
+}
+
+const ASKED: &str = "list the table";
+
+fn malformed(why: Malformed) -> KernelError {
+    KernelError::Malformed { asked: ASKED, why }
+}
+
+fn read_once(socket: &mut Socket) -> Result<NormalTable, KernelError> {
+    let mut table = NormalTable::default();
+    let lists = [
+        Request::netfilter(message::GET_TABLE, 0, INET),
+        Request::netfilter(message::GET_CHAIN, 0, INET),
+        Request::netfilter(message::GET_SET, 0, INET).with_text(set::TABLE, nf_tables::TABLE),
+        Request::netfilter(message::GET_RULE, 0, INET).with_text(rule::TABLE, nf_tables::TABLE),
+    ];
+    for request in &lists {
+        let so_far = &table;
+        table = socket.dump(
+            ASKED,
+            request,
+            || so_far.clone(),
+            |table, message| table.take(message, Side::Listed).map(drop).map_err(malformed),
+        )?;
+        if table.digest.is_none() {
+            break;
+        }
+    }
+    for (name, set) in &mut table.sets {
+        *set = read_elements(socket, name, set, &mut |_, _| {})?;
+    }
+    Ok(table)
+}
+
+/// The request for all elements of a set of the table.
+pub(super) fn elements_request(set: &str) -> Request {
+    Request::netfilter(message::GET_ELEMENTS, 0, INET)
+        .with_text(elements::TABLE, nf_tables::TABLE)
+        .with_text(elements::SET, set)
+}
+
+/// Reads the elements of one set, and tells `each` the digest and the bytes of every one, also those of tries that come to nothing.
+fn read_elements(
+    socket: &mut Socket,
+    name: &str,
+    set: &NormalSet,
+    each: &mut dyn FnMut(super::normal::Digest, &[u8]),
+) -> Result<NormalSet, KernelError> {
+    let start = || {
+        let mut one = NormalTable::default();
+        let mut empty = set.clone();
+        empty.elements.clear();
+        one.sets.insert(name.to_string(), empty);
+        one
+    };
+    let mut read = socket.dump(ASKED, &elements_request(name), start, |one, message| {
+        let fields = Fields::of(message.attributes()).map_err(malformed)?;
+        one.take_elements(&fields, Side::Listed, &mut *each).map(drop).map_err(malformed)
+    })?;
+    read.sets.remove(name).ok_or(malformed(Malformed::Missing(elements::SET)))
+}
+
+/// Whether there was something to remove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// The table is gone.
+    Removed,
+    /// There was none.
+    WasNotThere,
+}
+
+/// Deletes the table `inet fwc` with everything in it, in one transaction.
+///
+/// # Errors
+/// As [`Transaction::commit`].
+pub fn delete_table(socket: &mut Socket) -> Result<Removal, TransactionError> {
+    let delete = Request::netfilter(message::DELETE_TABLE, nix::libc::NLM_F_REQUEST as u16, INET)
+        .with_text(table::NAME, nf_tables::TABLE);
+    let subject = Subject { what: "the table inet fwc".to_string(), place: None };
+    let messages = Messages { bytes: delete.finish(0), index: vec![Part { offset: 0, subject }] };
+    match Transaction::new(&messages).commit(socket) {
+        Ok(_) => Ok(Removal::Removed),
+        Err(TransactionError::Rejected(why)) if why.iter().all(|why| why.errno == Errno::ENOENT) => {
+            Ok(Removal::WasNotThere)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Folds a listing of the table's parts into a value.
+pub(super) fn list<T: Default>(
+    socket: &mut Socket,
+    request: &Request,
+    mut each: impl FnMut(&mut T, &Message<'_>) -> Result<(), Malformed>,
+) -> Result<T, KernelError> {
+    socket.dump(ASKED, request, T::default, |value, message| each(value, message).map_err(malformed))
+}
+
+/// The request for all sets of the table.
+pub(super) fn sets_request() -> Request {
+    Request::netfilter(message::GET_SET, 0, INET).with_text(set::TABLE, nf_tables::TABLE)
+}

@@ -1,0 +1,320 @@
+//! One nf_tables transaction: begin, messages, end, sent as one datagram.
+//!
+//! A first datagram without the batch's end would be thrown away by the kernel without an error, so a batch that does not fit is never
+//! sent. The kernel answers while it is being sent to: when [`Transaction::commit`] has read its socket dry, everything has been said.
+//! An acknowledgement of the end is the proof of a commit. Kernels before 6.10 never give one, and it is lost when the receive buffer is full; then
+//! the generation says whether anything was committed, and reading back (see [`super::table`]) says what.
+
+use std::fmt;
+
+use nix::errno::Errno;
+use nix::libc;
+
+use super::KernelError;
+use super::element::guilty_element;
+use super::messages::{Messages, Subject};
+use super::namespace::Sandbox;
+use super::nf_tables::{batch, message};
+use super::socket::{Generation, Socket};
+use super::wire::{self, Attribute, HEADER, Malformed, Message, Request};
+
+const REQUEST: u16 = libc::NLM_F_REQUEST as u16;
+const ACK: u16 = libc::NLM_F_ACK as u16;
+/// `NLM_F_CAPPED`: an error comes without a copy of the request.
+const CAPPED: u16 = 0x100;
+/// `NLM_F_ACK_TLVS`: attributes follow an error.
+const ACK_ATTRIBUTES: u16 = 0x200;
+const ERROR: u16 = libc::NLMSG_ERROR as u16;
+/// `NLMSGERR_ATTR_MSG`: the kernel's words.
+const ERROR_WORDS: u16 = 1;
+/// `NLMSGERR_ATTR_OFFS`: where in the request the mistake is, in bytes from the message's header.
+const ERROR_OFFSET: u16 = 2;
+
+/// A transaction that has not been sent.
+///
+/// It turns into a [`Committed`] or an error, so that nothing unsent can be taken for something loaded.
+#[derive(Debug, Clone)]
+#[must_use = "a transaction does nothing until it is committed"]
+pub struct Transaction<'a> {
+    messages: &'a Messages,
+    /// Which parts of the index; all of them but for [`load_in_parts`].
+    range: std::ops::Range<usize>,
+    decided_at: Option<Generation>,
+}
+
+/// The kernel took a transaction. What it holds now is for reading back to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// The ruleset's generation afterwards.
+    pub generation: Generation,
+    /// Whether the kernel acknowledged the batch. If not, the raised generation is the only sign, and somebody else may have raised it.
+    pub acknowledged: bool,
+}
+
+/// Why a transaction changed nothing.
+#[derive(Debug, Clone)]
+pub enum TransactionError {
+    /// The kernel found mistakes. The first one is the cause, others may follow from it.
+    Rejected(Vec<Rejection>),
+    /// The process lacks `CAP_NET_ADMIN` in the user namespace of the network namespace.
+    NotPermitted,
+    /// The ruleset is not the one that was decided about: look again, decide again, try again.
+    Superseded,
+    /// The batch does not fit into one datagram.
+    TooLarge {
+        /// Bytes of the batch.
+        needed: usize,
+        /// Bytes that the socket takes. As root of the host there is no limit below 1 GiB; otherwise it is twice net.core.wmem_max.
+        limit: usize,
+    },
+    /// The kernel said nothing and the ruleset's generation is the one before.
+    Unconfirmed,
+    /// The messages are not what their index says: a mistake in fwc.
+    Encoding(Malformed),
+    /// The conversation with the kernel failed.
+    Kernel(KernelError),
+}
+
+/// One mistake that the kernel found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// The kernel's reason.
+    pub errno: Errno,
+    /// Which message, as an index into [`Messages::index`]; none when the batch as a whole is refused.
+    pub part: Option<usize>,
+    /// What that message is about.
+    pub subject: Option<Subject>,
+    /// The key of the set element that is wrong, in hexadecimal, where the kernel points at one.
+    pub element: Option<String>,
+    /// The kernel's own words, where it has any.
+    pub words: Option<String>,
+}
+
+impl From<KernelError> for TransactionError {
+    fn from(error: KernelError) -> Self {
+        TransactionError::Kernel(error)
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.subject {
+            Some(subject) => write!(f, "{}", subject.what)?,
+            None => f.write_str("the transaction")?,
+        }
+        if let Some(element) = &self.element {
+            write!(f, ", element {element}")?;
+        }
+        write!(f, ": {}", self.errno.desc())?;
+        match &self.words {
+            Some(words) => write!(f, " ({words})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for TransactionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TransactionError::Rejected(rejections) => {
+                f.write_str("the kernel refused the transaction")?;
+                rejections.first().map_or(Ok(()), |first| write!(f, ": {first}"))
+            }
+            TransactionError::NotPermitted => f.write_str("loading rules needs the capability CAP_NET_ADMIN"),
+            TransactionError::Superseded => f.write_str("the ruleset changed between the decision and the load"),
+            TransactionError::TooLarge { needed, limit } => {
+                write!(f, "the transaction of {needed} bytes does not fit into a datagram of {limit} bytes")
+            }
+            TransactionError::Unconfirmed => f.write_str("the kernel neither took nor refused the transaction"),
+            TransactionError::Encoding(why) => write!(f, "the transaction is not well-formed: {why}"),
+            TransactionError::Kernel(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for TransactionError {}
+
+impl<'a> Transaction<'a> {
+    /// A transaction of all messages.
+    pub fn new(messages: &'a Messages) -> Self {
+        Transaction { messages, range: 0..messages.index.len(), decided_at: None }
+    }
+
+    /// Commits only if the ruleset is still the one of this generation.
+    pub fn decided_at(mut self, generation: Generation) -> Self {
+        self.decided_at = Some(generation);
+        self
+    }
+
+    /// Sends the transaction and finds out what became of it.
+    ///
+    /// # Errors
+    /// Nothing was changed, and why.
+    pub fn commit(self, socket: &mut Socket) -> Result<Committed, TransactionError> {
+        let first = socket.reserve(u32::try_from(self.range.len() + 2).unwrap_or(u32::MAX));
+        let bytes = self.assemble(first)?;
+        let limit = socket.make_room(bytes.len())?;
+        let too_large = TransactionError::TooLarge { needed: bytes.len(), limit };
+        if bytes.len() > limit {
+            return Err(too_large);
+        }
+        let before = socket.generation()?;
+        if self.decided_at.is_some_and(|decided_at| decided_at != before) {
+            return Err(TransactionError::Superseded);
+        }
+        socket.send(&bytes).map_err(|errno| match errno {
+            Errno::EMSGSIZE => too_large,
+            errno => KernelError::Call { doing: "send the transaction", errno }.into(),
+        })?;
+        let (acknowledged, rejections) = self.answers(socket, first)?;
+        if let Some(error) = Self::failure(rejections) {
+            return Err(error);
+        }
+        let generation = socket.generation()?;
+        if acknowledged || generation != before {
+            Ok(Committed { generation, acknowledged })
+        } else {
+            Err(TransactionError::Unconfirmed)
+        }
+    }
+
+    fn failure(rejections: Vec<Rejection>) -> Option<TransactionError> {
+        let whole = rejections.iter().find(|rejection| rejection.part.is_none()).map(|rejection| rejection.errno);
+        match whole {
+            _ if rejections.is_empty() => None,
+            Some(Errno::ERESTART) => Some(TransactionError::Superseded),
+            Some(Errno::EPERM) => Some(TransactionError::NotPermitted),
+            _ => Some(TransactionError::Rejected(rejections)),
+        }
+    }
+
+    /// The bytes of the parts in range.
+    fn slice(&self) -> &'a [u8] {
+        let at = |part: usize| self.messages.index.get(part).map_or(self.messages.bytes.len(), |part| part.offset);
+        self.messages.bytes.get(at(self.range.start)..at(self.range.end)).unwrap_or(&[])
+    }
+
+    /// The whole datagram: the begin has sequence number `first`, the parts follow, the end has the last one.
+    fn assemble(&self, first: u32) -> Result<Vec<u8>, TransactionError> {
+        let parts = self.slice();
+        let mut bytes = Vec::with_capacity(parts.len() + 64);
+        // The resource id, in network order, names the subsystem that the batch is for.
+        let header = [0, 0, 0, 10];
+        let begin = Request::with_header(message::BATCH_BEGIN, REQUEST, &header);
+        let begin = match self.decided_at {
+            Some(Generation(id)) => begin.with_be32(batch::GENERATION, id),
+            None => begin,
+        };
+        bytes.extend(begin.finish(first));
+        let mut sequence = first;
+        let mut at = bytes.len();
+        bytes.extend_from_slice(parts);
+        for found in wire::messages(parts) {
+            let found = found.map_err(TransactionError::Encoding)?;
+            sequence += 1;
+            wire::patch(&mut bytes, at + 8, &sequence.to_ne_bytes());
+            at += (HEADER + found.payload.len()).next_multiple_of(4);
+        }
+        if (sequence - first) as usize != self.range.len() || at != bytes.len() {
+            return Err(TransactionError::Encoding(Malformed::Message));
+        }
+        bytes.extend(Request::with_header(message::BATCH_END, REQUEST | ACK, &header).finish(sequence + 1));
+        Ok(bytes)
+    }
+
+    /// Reads what the kernel said: whether it acknowledged the end, and its complaints in the order of the messages.
+    fn answers(&self, socket: &mut Socket, first: u32) -> Result<(bool, Vec<Rejection>), TransactionError> {
+        let last = first + 1 + u32::try_from(self.range.len()).unwrap_or(u32::MAX);
+        let mut acknowledged = false;
+        let mut rejections = Vec::new();
+        socket.drain("load the transaction", |answer| {
+            let status = answer.status().filter(|_| answer.kind == ERROR && (first..=last).contains(&answer.sequence));
+            match status {
+                Some(0) => acknowledged |= answer.sequence == last,
+                Some(status) => {
+                    let errno = Errno::from_raw(status.saturating_neg());
+                    rejections.push(self.rejection(answer, errno, answer.sequence - first));
+                }
+                None => {}
+            }
+            Ok(false)
+        })?;
+        rejections.sort_by_key(|rejection: &Rejection| rejection.part);
+        Ok((acknowledged, rejections))
+    }
+
+    /// What an error means. `ordinal` counts the batch's messages: 0 is its begin.
+    fn rejection(&self, answer: &Message<'_>, errno: Errno, ordinal: u32) -> Rejection {
+        let part =
+            (ordinal as usize).checked_sub(1).map(|at| at + self.range.start).filter(|at| self.range.contains(at));
+        let extended = extended_answer(answer);
+        let message = part
+            .and_then(|part| self.messages.index.get(part))
+            .and_then(|part| wire::messages(self.messages.bytes.get(part.offset..)?).next()?.ok());
+        Rejection {
+            errno,
+            part,
+            subject: part.and_then(|part| self.messages.index.get(part)).map(|part| part.subject.clone()),
+            element: message.zip(extended.offset).and_then(|(message, offset)| guilty_element(&message, offset)),
+            words: extended.words,
+        }
+    }
+}
+
+/// What an error says beyond its number.
+#[derive(Default)]
+struct Extended {
+    words: Option<String>,
+    /// Bytes from the start of the message's header.
+    offset: Option<usize>,
+}
+
+fn extended_answer(answer: &Message<'_>) -> Extended {
+    let mut extended = Extended::default();
+    if answer.flags & ACK_ATTRIBUTES == 0 {
+        return extended;
+    }
+    // After the error number comes the header of the request, and all of the request unless it is capped.
+    let request = answer.payload.get(4..).unwrap_or(&[]);
+    let length = request.first_chunk().map_or(HEADER, |bytes| u32::from_ne_bytes(*bytes) as usize);
+    let skipped = if answer.flags & CAPPED == 0 { length.max(HEADER).next_multiple_of(4) } else { HEADER };
+    for Attribute { kind, value } in wire::attributes(request.get(skipped..).unwrap_or(&[])).flatten() {
+        match kind {
+            ERROR_WORDS => extended.words = Some(wire::text(value)),
+            ERROR_OFFSET => extended.offset = value.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes) as usize),
+            _ => {}
+        }
+    }
+    extended
+}
+
+/// Loads messages in as many transactions as the socket needs, in their order.
+///
+/// Between them the ruleset is half loaded, so this is for a sandbox only, where no packet can see it: a user without
+/// privileges cannot enlarge the socket's buffer and could not check a large spec otherwise.
+///
+/// # Errors
+/// As [`Transaction::commit`]; parts before the guilty one stay loaded in the sandbox.
+pub fn load_in_parts(
+    messages: &Messages,
+    socket: &mut Socket,
+    _proof: &Sandbox,
+) -> Result<Committed, TransactionError> {
+    let limit = socket.make_room(messages.bytes.len().saturating_add(256))?;
+    // Room for the batch's begin and end.
+    let room = limit.saturating_sub(256);
+    let mut start = 0;
+    loop {
+        let from = messages.index.get(start).map_or(messages.bytes.len(), |part| part.offset);
+        // The part that begins beyond the room does not fit itself, nor does the one before it, whose end is there.
+        let over = messages.index.partition_point(|part| part.offset.saturating_sub(from) <= room);
+        let rest_fits = messages.bytes.len() - from <= room;
+        let end = if rest_fits { messages.index.len() } else { over.saturating_sub(1).max(start + 1) };
+        let transaction = Transaction { messages, range: start..end, decided_at: None };
+        let committed = transaction.commit(socket)?;
+        if end >= messages.index.len() {
+            return Ok(committed);
+        }
+        start = end;
+    }
+}

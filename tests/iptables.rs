@@ -67,10 +67,10 @@ cd "$1"
 for backend in nft legacy; do
     for round in 1 2; do
         if [ -e rules.ipset ]; then ipset restore -file rules.ipset; fi
-        iptables-$backend-restore -w --test rules.v4
-        iptables-$backend-restore -w rules.v4
-        ip6tables-$backend-restore -w --test rules.v6
-        ip6tables-$backend-restore -w rules.v6
+        iptables-$backend-restore -w 60 --test rules.v4
+        iptables-$backend-restore -w 60 rules.v4
+        ip6tables-$backend-restore -w 60 --test rules.v6
+        ip6tables-$backend-restore -w 60 rules.v6
     done
     # nft says on standard error that it sees rules of the other backend.
     for family in ip ip6; do
@@ -78,8 +78,8 @@ for backend in nft legacy; do
         if [ $family = ip6 ]; then file=rules.v6; fi
         ${family}tables-$backend-save 2>/dev/null >saved
         test "$(grep -c ^-A saved)" = "$(grep -c ^-A $file)"
-        ${family}tables-$backend-restore -w </dev/null
-        printf '*filter\nCOMMIT\n*raw\nCOMMIT\n*nat\nCOMMIT\n' | ${family}tables-$backend-restore -w
+        ${family}tables-$backend-restore -w 60 </dev/null
+        printf '*filter\nCOMMIT\n*raw\nCOMMIT\n*nat\nCOMMIT\n' | ${family}tables-$backend-restore -w 60
     done
 done
 "#;

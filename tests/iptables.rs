@@ -1,0 +1,129 @@
+//! The iptables-restore files: golden texts, and the kernel's word on them.
+//!
+//! Each folder of `tests/golden/iptables` holds a spec (`spec.yaml`) and the files that it becomes. `FWC_BLESS=1 cargo test --test iptables`
+//! writes them anew; read what changed before you commit it.
+
+#[path = "support/generate.rs"]
+mod generate;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use fwc::backend::Header;
+use fwc::backend::iptables::{Artifacts, IPSET_FILE, V4_FILE, V6_FILE, artifacts};
+use fwc::compile::{Compiled, check_text};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+const FOLDER: &str = "tests/golden/iptables";
+const HEADER: Header = Header { version: "0.0.0", spec_hash: "0" };
+
+fn compile(text: &str) -> Compiled {
+    let outcome = check_text("spec.yaml", text, Path::new(""));
+    let errors: Vec<_> = outcome.diagnostics.iter().filter(|found| found.is_error()).collect();
+    outcome.compiled.unwrap_or_else(|| panic!("{errors:#?}\n{text}"))
+}
+
+fn files(text: &str) -> Artifacts {
+    artifacts(&compile(text).ruleset, &HEADER)
+}
+
+fn cases() -> Vec<PathBuf> {
+    let mut cases: Vec<PathBuf> = std::fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    assert!(!cases.is_empty());
+    cases
+}
+
+#[test]
+fn texts_are_as_expected() {
+    let bless = std::env::var_os("FWC_BLESS").is_some();
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let now = files(&std::fs::read_to_string(case.join("spec.yaml")).unwrap());
+        let now = [(V4_FILE, Some(now.v4)), (V6_FILE, Some(now.v6)), (IPSET_FILE, now.ipset)];
+        for (name, now) in now {
+            let file = case.join(name);
+            match &now {
+                Some(now) if bless => std::fs::write(&file, now).unwrap(),
+                None if bless && file.exists() => std::fs::remove_file(&file).unwrap(),
+                _ => {}
+            }
+            let (now, expected) = (now.unwrap_or_default(), std::fs::read_to_string(&file).unwrap_or_default());
+            if now != expected {
+                let difference = similar::TextDiff::from_lines(&expected, &now);
+                wrong.push(format!("{}\n{}", file.display(), difference.unified_diff().header("expected", "now")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Loads the files as their headers say, with both backends, each twice, and shows that nothing is left but what the files say.
+const LOAD: &str = r#"
+set -e
+cd "$1"
+for backend in nft legacy; do
+    for round in 1 2; do
+        if [ -e rules.ipset ]; then ipset restore -file rules.ipset; fi
+        iptables-$backend-restore -w 60 --test rules.v4
+        iptables-$backend-restore -w 60 rules.v4
+        ip6tables-$backend-restore -w 60 --test rules.v6
+        ip6tables-$backend-restore -w 60 rules.v6
+    done
+    # nft says on standard error that it sees rules of the other backend.
+    for family in ip ip6; do
+        file=rules.v4
+        if [ $family = ip6 ]; then file=rules.v6; fi
+        ${family}tables-$backend-save 2>/dev/null >saved
+        test "$(grep -c ^-A saved)" = "$(grep -c ^-A $file)"
+        ${family}tables-$backend-restore -w 60 </dev/null
+        printf '*filter\nCOMMIT\n*raw\nCOMMIT\n*nat\nCOMMIT\n' | ${family}tables-$backend-restore -w 60
+    done
+done
+"#;
+
+/// Whether all four restore programs take the files, in a network namespace of their own.
+fn kernel_takes(files: &Artifacts) -> Result<(), String> {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(V4_FILE, &files.v4);
+    write(V6_FILE, &files.v6);
+    if let Some(sets) = &files.ipset {
+        write(IPSET_FILE, sets);
+    }
+    let shell = ["--net", "sh", "-c", LOAD, "load"];
+    let ran = Command::new("unshare").args(shell).arg(folder.path()).output().expect("unshare (Debian: util-linux)");
+    if ran.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&ran.stderr).into_owned()) }
+}
+
+#[test]
+fn every_restore_program_takes_the_texts() {
+    for case in cases() {
+        let text = std::fs::read_to_string(case.join("spec.yaml")).unwrap();
+        kernel_takes(&files(&text)).unwrap_or_else(|error| panic!("{}: {error}", case.display()));
+    }
+}
+
+#[test]
+fn every_restore_program_takes_generated_texts() {
+    let mut runner = TestRunner::deterministic();
+    for strategy in [generate::spec().boxed(), generate::nat_spec().boxed()] {
+        for _ in 0..8 {
+            let text = strategy.new_tree(&mut runner).unwrap().current();
+            kernel_takes(&files(&text)).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_same_spec_gives_the_same_bytes(text in prop_oneof![generate::spec(), generate::nat_spec()]) {
+        let first = files(&text);
+        assert_eq!(first, files(&text));
+        assert_eq!(first, artifacts(&compile(&text).ruleset.clone(), &HEADER));
+    }
+}

@@ -51,3 +51,4 @@ pub mod policy;
 pub mod ruleset;
 pub mod source;
 pub mod spec;
+pub mod sys;

@@ -113,7 +113,8 @@ fn unsafe_stands_in_one_module() {
 
 #[test]
 fn the_reader_of_imports_reads_every_form() {
-    let code = "use crate::net::{A, B};\nuse crate::{source::Place, spec::{self, X}, policy};\nlet x = crate::lower::y();";
+    let code =
+        "use crate::net::{A, B};\nuse crate::{source::Place, spec::{self, X}, policy};\nlet x = crate::lower::y();";
     let expected = ["lower", "net", "policy", "source", "spec"].map(String::from);
     assert_eq!(used(code), BTreeSet::from(expected));
 }

@@ -108,7 +108,12 @@ impl<'a, 's> Expander<'a, 's> {
     }
 
     /// The sides that lines hold, and the target behind them.
-    fn behind(&mut self, form: Form, target: Target, helper: fn(AddressSetId, Target) -> Helper) -> (Vec<Side>, Target) {
+    fn behind(
+        &mut self,
+        form: Form,
+        target: Target,
+        helper: fn(AddressSetId, Target) -> Helper,
+    ) -> (Vec<Side>, Target) {
         match form {
             Form::Sides(sides) => (sides, target),
             Form::Chain(id) => {

@@ -105,7 +105,10 @@ fn file(header: &Header, family: Family, tables: &[Table], ipset: bool) -> Strin
     };
     let mut text = first_line(header);
     let names: Vec<&str> = tables.iter().map(|table| table.name).collect();
-    text += &format!("# {family} rules. They replace these tables as a whole: {}. Others stay as they are.\n", names.join(", "));
+    text += &format!(
+        "# {family} rules. They replace these tables as a whole: {}. Others stay as they are.\n",
+        names.join(", ")
+    );
     if ipset {
         text += &format!("# First load the address sets: ipset restore -file {IPSET_FILE}\n");
     }

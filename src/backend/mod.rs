@@ -1,6 +1,7 @@
 //! The forms that a ruleset takes for a kernel.
 
 pub mod iptables;
+pub mod nft;
 
 /// What an artifact says about where it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

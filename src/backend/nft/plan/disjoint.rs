@@ -1,0 +1,129 @@
+//! Ranges that lie apart.
+//!
+//! The kernel refuses an element whose ranges overlap with those of another (EEXIST, ENOTEMPTY, and which of them depends on the order). What is
+//! contained in another element adds nothing and goes; what overlaps in part moves to another layer, which becomes a set of its own.
+
+use std::collections::BTreeMap;
+
+use crate::backend::nft::program::{Element, Value};
+use crate::net::{AddrRange, Interface};
+
+/// An element as a box: first and last of each field.
+type Sides = Vec<(u128, u128)>;
+
+/// The elements in layers; within one, no two overlap. Together they match what the elements match. All keys have the same fields.
+pub(super) fn layers(elements: Vec<Element>) -> Vec<Vec<Element>> {
+    let boxes = boxes(&elements);
+    let mut slots: Vec<Option<Element>> = elements.into_iter().map(Some).collect();
+    let mut rest: Vec<usize> = (0..slots.len()).collect();
+    let mut layers = Vec::new();
+    while !rest.is_empty() {
+        let (mut kept, spilled) = layer(&boxes, rest);
+        kept.sort_unstable();
+        layers.push(kept.into_iter().filter_map(|at| slots.get_mut(at).and_then(Option::take)).collect());
+        rest = spilled;
+    }
+    layers
+}
+
+fn boxes(elements: &[Element]) -> Vec<Sides> {
+    let mut interfaces: BTreeMap<&Interface, u128> = BTreeMap::new();
+    let mut count = 0;
+    let mut sides = |value| match value {
+        &Value::Addresses(AddrRange::V4(first, last)) => (first.into(), last.into()),
+        &Value::Addresses(AddrRange::V6(first, last)) => (first, last),
+        Value::Protocol(protocol) => (protocol.number().into(), protocol.number().into()),
+        &Value::Ports(first, last) => (first.into(), last.into()),
+        Value::Interface(name) => {
+            let number = *interfaces.entry(name).or_insert_with(|| {
+                count += 1;
+                count
+            });
+            (number, number)
+        }
+    };
+    elements.iter().map(|element| element.key.iter().map(&mut sides).collect()).collect()
+}
+
+/// Boxes that lie apart, and those that must go elsewhere. What is contained in a kept box is in neither.
+fn layer(boxes: &[Sides], members: Vec<usize>) -> (Vec<usize>, Vec<usize>) {
+    let fields = boxes.first().map_or(0, Vec::len);
+    let (mut kept, mut spilled) = (Vec::new(), Vec::new());
+    // Members, the field to split by next, how many fields did not split them.
+    let mut open = vec![(members, 0, 0)];
+    while let Some((mut members, field, tried)) = open.pop() {
+        if let [only] = members.as_slice() {
+            kept.push(*only);
+        } else if tried < fields {
+            members.sort_by_key(|&at| side(boxes, at, field));
+            let parts = split(boxes, &members, field);
+            let tried = if parts.len() > 1 { 0 } else { tried + 1 };
+            let next = (field + 1) % fields;
+            open.extend(parts.into_iter().map(|part| (part, next, tried)));
+        } else if let Some(largest) = largest(boxes, &members) {
+            kept.push(largest);
+            let mut apart = Vec::new();
+            for at in members {
+                if at == largest || contains(boxes, largest, at) {
+                    continue;
+                }
+                if overlap(boxes, largest, at) { spilled.push(at) } else { apart.push(at) }
+            }
+            if !apart.is_empty() {
+                open.push((apart, 0, 0));
+            }
+        }
+    }
+    spilled.sort_unstable();
+    (kept, spilled)
+}
+
+fn side(boxes: &[Sides], at: usize, field: usize) -> (u128, u128) {
+    boxes.get(at).and_then(|sides| sides.get(field)).copied().unwrap_or_default()
+}
+
+/// Parts that do not touch each other in this field. `members` are sorted by it.
+fn split(boxes: &[Sides], members: &[usize], field: usize) -> Vec<Vec<usize>> {
+    let mut parts: Vec<Vec<usize>> = Vec::new();
+    let mut reach = 0;
+    for &at in members {
+        let (first, last) = side(boxes, at, field);
+        match parts.last_mut() {
+            Some(part) if first <= reach => part.push(at),
+            _ => parts.push(vec![at]),
+        }
+        reach = reach.max(last);
+    }
+    parts
+}
+
+/// A box that no other contains. Among equals the one in the middle: what is left then falls apart into halves.
+fn largest(boxes: &[Sides], members: &[usize]) -> Option<usize> {
+    let size = |at: usize| -> u32 {
+        let bits = |&(first, last): &(u128, u128)| u128::BITS - (last - first).leading_zeros();
+        boxes.get(at).map_or(0, |sides| sides.iter().map(bits).sum())
+    };
+    let most = members.iter().map(|&at| size(at)).max()?;
+    let ties: Vec<usize> = members.iter().copied().filter(|&at| size(at) == most).collect();
+    let mut found = *ties.get(ties.len() / 2)?;
+    // A box that contains it is as large by this rough measure, so it is among them.
+    for &at in &ties {
+        if at != found && contains(boxes, at, found) && !(contains(boxes, found, at) && found < at) {
+            found = at;
+        }
+    }
+    Some(found)
+}
+
+fn pairs<'a>(boxes: &'a [Sides], a: usize, b: usize) -> impl Iterator<Item = ((u128, u128), (u128, u128))> + 'a {
+    let all = |at: usize| boxes.get(at).into_iter().flatten().copied();
+    all(a).zip(all(b))
+}
+
+fn contains(boxes: &[Sides], outer: usize, inner: usize) -> bool {
+    pairs(boxes, outer, inner).all(|(outer, inner)| outer.0 <= inner.0 && inner.1 <= outer.1)
+}
+
+fn overlap(boxes: &[Sides], a: usize, b: usize) -> bool {
+    pairs(boxes, a, b).all(|(a, b)| a.0 <= b.1 && b.0 <= a.1)
+}

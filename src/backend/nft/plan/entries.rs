@@ -1,0 +1,351 @@
+//! Rules of entries: taken together by what they ask for besides an endpoint.
+//!
+//! Rules that ask for the same are one class: one lookup of all their endpoints. Where there are many classes (a thousand services, each with
+//! a `from` of its own), most of them give up their rule, and what they ask for becomes one more field of the key.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Draft, Planner, verdict};
+use crate::backend::nft::program::{self, Condition, Selector, Side, Verdict};
+use crate::net::{Family, Interface, PortSet, Protocol};
+use crate::policy::{AddressSets, Addresses, EntryId};
+use crate::ruleset::{Action, Leg, Locality, Origin, Payload, Rule, StateMatch};
+use crate::source::Place;
+
+/// What tells groups of rules apart however many entries there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Base {
+    pub(super) action: Action,
+    pub(super) section: &'static str,
+    pub(super) leg: Leg,
+    pub(super) tracked: bool,
+    pub(super) locality: Locality,
+    pub(super) guarded: bool,
+    pub(super) kind: Kind,
+    pub(super) family: Option<Family>,
+}
+
+/// What an endpoint has besides its address and protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// Ports.
+    Ports,
+    /// Nothing.
+    Plain,
+    /// Nothing: of its packets, the fragments that are not the first.
+    Fragments,
+}
+
+/// What a class asks for besides the endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Restriction {
+    pub(super) interfaces: Arc<[Interface]>,
+    pub(super) peer: Addresses,
+    pub(super) peer_ports: Option<PortSet>,
+    /// A set of server addresses that is too large to be multiplied by the ports.
+    pub(super) server: Addresses,
+}
+
+impl Restriction {
+    fn none() -> Self {
+        Restriction { interfaces: Arc::from([]), peer: Addresses::Any, peer_ports: None, server: Addresses::Any }
+    }
+}
+
+/// A rule of an entry.
+#[derive(Debug, Clone)]
+pub(super) struct Item<'a> {
+    pub(super) base: Base,
+    pub(super) restriction: Restriction,
+    /// The server's address; `Any` where `restriction.server` has it.
+    pub(super) server: Addresses,
+    pub(super) protocol: Protocol,
+    pub(super) ports: Option<&'a PortSet>,
+    pub(super) entry: EntryId,
+    pub(super) place: Place,
+}
+
+/// Rules that one lookup decides.
+pub(super) struct Class<'a> {
+    pub(super) restriction: Restriction,
+    /// Whether interfaces and peers of the items are fields of the key.
+    pub(super) wide: bool,
+    pub(super) items: Vec<Item<'a>>,
+}
+
+/// The items among rules, and the rules that are none.
+pub(super) fn items<'a>(rules: &[&'a Rule]) -> (Vec<Item<'a>>, Vec<&'a Rule>) {
+    let (mut items, mut others) = (Vec::new(), Vec::new());
+    for &rule in rules {
+        match item(rule) {
+            Some(item) => items.push(item),
+            None => others.push(rule),
+        }
+    }
+    (items, others)
+}
+
+fn item(rule: &Rule) -> Option<Item<'_>> {
+    let Origin::Entry(entry, leg, place) = rule.origin else { return None };
+    let matching = &rule.matching;
+    let tracked = match matching.state {
+        StateMatch::Any => false,
+        StateMatch::New => true,
+        StateMatch::EstablishedOrRelated | StateMatch::Translated { .. } => return None,
+    };
+    let (protocol, source, destination, kind, guarded) = match &matching.payload {
+        Payload::Ports { protocol, source, destination, guarded } => {
+            (*protocol, source.as_ref(), destination.as_ref(), Kind::Ports, *guarded)
+        }
+        Payload::Protocol(protocol) => (*protocol, None, None, Kind::Plain, false),
+        // Each family has its own kind of fragment.
+        Payload::LaterFragment(protocol) if matching.family.is_some() => {
+            (*protocol, None, None, Kind::Fragments, false)
+        }
+        Payload::LaterFragment(_) | Payload::Any | Payload::Icmp(_) => return None,
+    };
+    let (server, peer, ports, peer_ports) = match leg {
+        Leg::Request => (matching.destination, matching.source, destination, source),
+        Leg::Reply => (matching.source, matching.destination, source, destination),
+    };
+    if kind == Kind::Ports && ports.is_none() {
+        return None;
+    }
+    let base = Base {
+        action: rule.action,
+        section: "",
+        leg,
+        tracked,
+        locality: matching.locality,
+        guarded: guarded && protocol == Protocol::TCP,
+        kind,
+        family: matching.family,
+    };
+    let restriction = Restriction {
+        interfaces: Arc::clone(&matching.interfaces),
+        peer,
+        peer_ports: peer_ports.cloned(),
+        server: Addresses::Any,
+    };
+    Some(Item { base, restriction, server, protocol, ports, entry, place })
+}
+
+/// This many classes keep a rule of their own.
+const CLASSES: usize = 8;
+/// Elements that one rule of an entry may become.
+const MULTIPLIED: usize = 1024;
+
+impl Planner<'_> {
+    /// Sets and rules for the items of one stage.
+    pub(super) fn entries(&mut self, draft: &mut Draft, items: Vec<Item<'_>>) {
+        let mut guarded = Vec::new();
+        for (base, items) in self.bases(items) {
+            let mut rules = Vec::new();
+            for class in classes(&self.ruleset.sets, items) {
+                rules.extend(self.class(draft.hook, base, &class));
+            }
+            let target = if base.guarded { &mut guarded } else { &mut draft.rules };
+            target.extend(rules);
+        }
+        if !guarded.is_empty() {
+            self.guard(draft, guarded);
+        }
+    }
+
+    /// Items with the same base, in the order in which they came.
+    fn bases<'i>(&self, items: Vec<Item<'i>>) -> Vec<(Base, Vec<Item<'i>>)> {
+        // The guard looks at TCP alone, so replies of other protocols may stand behind it: then they share the sets of TCP's.
+        let guarded: Vec<Leg> = items.iter().filter(|item| item.base.guarded).map(|item| item.base.leg).collect();
+        let guarded = (guarded.contains(&Leg::Request), guarded.contains(&Leg::Reply));
+        let sets = &self.ruleset.sets;
+        grouped(items.into_iter().map(|mut item| {
+            let owner = self.ruleset.owners.get(item.entry.0 as usize);
+            item.base.section = owner.map_or("entries", |owner| owner.section);
+            let reply_of_any = match item.base.leg {
+                Leg::Request => guarded.0,
+                Leg::Reply => guarded.1,
+            };
+            item.base.guarded |= reply_of_any && item.base.kind == Kind::Ports && !item.base.tracked;
+            if multiplied(sets, item.server, item.ports) > MULTIPLIED && matches!(item.server, Addresses::Set(_)) {
+                item.restriction.server = std::mem::replace(&mut item.server, Addresses::Any);
+            }
+            (item.base, item)
+        }))
+    }
+
+    /// A chain for replies: TCP connection requests leave it at once.
+    fn guard(&mut self, draft: &mut Draft, accepting: Vec<program::Rule>) {
+        let wish = match draft.hook {
+            crate::ruleset::Hook::Input => "client_replies",
+            crate::ruleset::Hook::Forward => "forward_replies",
+            _ => "service_replies",
+        };
+        let name = self.chain_names.unique(wish);
+        let mut rules = vec![plain(vec![Condition::BareSyn(true)], Verdict::Return, Some("fwc: no reply"))];
+        rules.extend(accepting);
+        draft.regular.push(program::Chain { name: name.clone(), base: None, rules });
+        draft.rules.push(plain(Vec::new(), Verdict::Jump(name), None));
+    }
+
+    /// The rules of one class: one for each shape of its keys, family and kind of set.
+    fn class(&mut self, hook: crate::ruleset::Hook, base: Base, class: &Class<'_>) -> Vec<program::Rule> {
+        let mut rules = Vec::new();
+        for keyed in self.keyed(hook, base, class) {
+            let place = match class.items.as_slice() {
+                [only] => Some(only.place),
+                _ => None,
+            };
+            let lookup = Condition::In(keyed.selectors.clone(), keyed.set);
+            for conditions in self.before_lookup(hook, base, &class.restriction, keyed.family) {
+                let mut conditions = conditions;
+                let local = super::literal::locality(base.locality);
+                // A counting lookup comes last, so that it counts what is accepted and nothing else; one that does not count is cheaper than
+                // a look into the routing table.
+                if keyed.counted {
+                    conditions.extend(local);
+                    conditions.push(lookup.clone());
+                } else {
+                    conditions.push(lookup.clone());
+                    conditions.extend(local);
+                }
+                if let Some(family) = keyed.family
+                    && !conditions.iter().any(|condition| condition.family().is_some())
+                {
+                    conditions.insert(0, Condition::Family(family));
+                }
+                let verdict = verdict(base.action);
+                rules.push(program::Rule { conditions, counter: false, verdict, comment: None, place });
+            }
+        }
+        rules
+    }
+
+    /// What a class asks for, as conditions: several ways where addresses stand in two sets.
+    fn before_lookup(
+        &mut self,
+        hook: crate::ruleset::Hook,
+        base: Base,
+        restriction: &Restriction,
+        family: Option<Family>,
+    ) -> Vec<Vec<Condition>> {
+        use super::addresses::Where;
+        let (server, peer) = sides(base.leg);
+        let ways = |planner: &mut Self, side, addresses| match family {
+            Some(family) => planner.ways(Where::Header(side), addresses, family),
+            None => vec![None],
+        };
+        let servers = ways(self, server, restriction.server);
+        let peers = ways(self, peer, restriction.peer);
+        let mut all = Vec::new();
+        for (server_way, peer_way) in servers.iter().flat_map(|s| peers.iter().map(move |p| (s, p))) {
+            let mut conditions: Vec<Condition> =
+                super::literal::interfaces(hook, &restriction.interfaces).into_iter().collect();
+            if base.tracked {
+                conditions.push(Condition::State(program::ConntrackState::New));
+            }
+            if let (Kind::Fragments, Some(family)) = (base.kind, family) {
+                conditions.push(Condition::LaterFragment(family));
+            }
+            conditions.extend([peer_way, server_way].into_iter().flatten().cloned());
+            if let Some(ports) = &restriction.peer_ports {
+                conditions.push(Condition::Ports(None, peer, ports.ranges().to_vec()));
+            }
+            all.push(conditions);
+        }
+        all
+    }
+}
+
+/// The set that holds a class's keys of one shape, and who may be in it.
+pub(super) struct Keyed {
+    pub(super) set: program::SetId,
+    pub(super) selectors: Vec<Selector>,
+    pub(super) counted: bool,
+    /// The family that the rule is for; `None` is both.
+    pub(super) family: Option<Family>,
+}
+
+/// The sides of server and peer.
+pub(super) fn sides(leg: Leg) -> (Side, Side) {
+    match leg {
+        Leg::Request => (Side::Destination, Side::Source),
+        Leg::Reply => (Side::Source, Side::Destination),
+    }
+}
+
+fn plain(conditions: Vec<Condition>, verdict: Verdict, comment: Option<&str>) -> program::Rule {
+    program::Rule { conditions, counter: false, verdict, comment: comment.map(str::to_string), place: None }
+}
+
+/// Groups by key, groups and members in the order in which they came.
+pub(super) fn grouped<K: Clone + Eq + std::hash::Hash, V>(pairs: impl Iterator<Item = (K, V)>) -> Vec<(K, Vec<V>)> {
+    let mut groups: Vec<(K, Vec<V>)> = Vec::new();
+    let mut known: HashMap<K, usize> = HashMap::new();
+    for (key, value) in pairs {
+        let at = *known.entry(key.clone()).or_insert_with(|| {
+            groups.push((key, Vec::new()));
+            groups.len() - 1
+        });
+        if let Some((_, members)) = groups.get_mut(at) {
+            members.push(value);
+        }
+    }
+    groups
+}
+
+/// The classes of items with one base.
+fn classes<'a>(sets: &AddressSets, items: Vec<Item<'a>>) -> Vec<Class<'a>> {
+    let groups = grouped(items.into_iter().map(|item| (item.restriction.clone(), item)));
+    let narrow = |(restriction, items)| Class { restriction, wide: false, items };
+    if groups.len() <= CLASSES {
+        return groups.into_iter().map(narrow).collect();
+    }
+    // The classes that would grow most keep their rule; those with nothing to multiply lose nothing with theirs.
+    let growth: Vec<Option<usize>> = groups.iter().map(|(_, items)| growth(sets, items)).collect();
+    let mut order: Vec<usize> = (0..groups.len()).filter(|&at| growth.get(at).is_some_and(Option::is_some)).collect();
+    order.sort_by_key(|&at| std::cmp::Reverse(growth.get(at).copied().flatten()));
+    let fixed = groups.len() - order.len();
+    let joining: std::collections::HashSet<usize> = order.into_iter().skip(CLASSES.saturating_sub(fixed)).collect();
+    let (mut classes, mut wide) = (Vec::new(), Vec::new());
+    for (at, (restriction, items)) in groups.into_iter().enumerate() {
+        if joining.contains(&at) {
+            wide.extend(items);
+        } else {
+            classes.push(narrow((restriction, items)));
+        }
+    }
+    classes.push(Class { restriction: Restriction::none(), wide: true, items: wide });
+    classes
+}
+
+/// How many elements more a class takes when what it asks for is multiplied out. `None`: too many, it must keep its rule.
+fn growth(sets: &AddressSets, items: &[Item<'_>]) -> Option<usize> {
+    let mut more = 0usize;
+    for item in items {
+        let asked = &item.restriction;
+        if asked.server != Addresses::Any {
+            return None;
+        }
+        let own = multiplied(sets, item.server, item.ports);
+        let all = own.saturating_mul(asked.interfaces.len().max(1)).saturating_mul(multiplied(
+            sets,
+            asked.peer,
+            asked.peer_ports.as_ref(),
+        ));
+        if all > MULTIPLIED.max(own) {
+            return None;
+        }
+        more = more.saturating_add(all - own);
+    }
+    Some(more)
+}
+
+/// Elements that addresses and ports make together.
+fn multiplied(sets: &AddressSets, addresses: Addresses, ports: Option<&PortSet>) -> usize {
+    let addresses = match addresses {
+        Addresses::Any | Addresses::Range(_) => 1,
+        Addresses::Set(id) => sets.get(id).v4.ranges().len() + sets.get(id).v6.ranges().len(),
+    };
+    addresses.saturating_mul(ports.map_or(1, |ports| ports.ranges().len()))
+}

@@ -1,0 +1,171 @@
+//! From rules to a program: how the ruleset is made fast.
+//!
+//! Rules of entries become elements of sets, and one rule looks them up, so that the cost per packet is that of a few lookups however many
+//! entries there are. All other rules are few, and stay what they are.
+
+mod addresses;
+mod disjoint;
+mod entries;
+mod keys;
+mod literal;
+mod names;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::program::{self, Program, Set, SetId, Verdict};
+use crate::backend::Header;
+use crate::net::Family;
+use crate::policy::{AddressSetId, EntryId};
+use crate::ruleset::{Action, Chain, Hook, Origin, Rule, Ruleset, StateMatch};
+use crate::spec::Fate;
+use names::Names;
+
+impl Program {
+    /// The fast form of a ruleset.
+    #[must_use]
+    pub fn of(ruleset: &Ruleset, header: &Header<'_>) -> Program {
+        let mut planner = Planner::new(ruleset);
+        let chains = ruleset.chains.iter().flat_map(|chain| planner.chain(chain)).collect();
+        let comment = program::comment(header.version, header.spec_hash);
+        Program { comment, sets: planner.sets, chains }
+    }
+}
+
+/// What has been laid out so far.
+struct Planner<'a> {
+    ruleset: &'a Ruleset,
+    /// Of sets.
+    names: Names,
+    chain_names: Names,
+    sets: Vec<Set>,
+    /// Address sets that stand in the program, in one part or two.
+    addresses: HashMap<(AddressSetId, Family), Vec<SetId>>,
+    /// Sets without counters, by a hash of their content: two hooks may look up the same one.
+    shared: HashMap<u64, Vec<SetId>>,
+    /// `fwc: NAME` of each owner.
+    comments: Vec<Arc<str>>,
+}
+
+/// The chains that one hook needs, while they are made.
+struct Draft {
+    hook: Hook,
+    rules: Vec<program::Rule>,
+    /// Chains that the rules jump to.
+    regular: Vec<program::Chain>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(ruleset: &'a Ruleset) -> Self {
+        let comments = ruleset.owners.iter().map(|owner| Arc::from(format!("fwc: {}", owner.name))).collect();
+        Planner {
+            ruleset,
+            names: Names::default(),
+            chain_names: Names::default(),
+            sets: Vec::new(),
+            addresses: HashMap::new(),
+            shared: HashMap::new(),
+            comments,
+        }
+    }
+
+    fn chain(&mut self, chain: &Chain) -> Vec<program::Chain> {
+        let mut draft = Draft { hook: chain.hook, rules: Vec::new(), regular: Vec::new() };
+        for run in chain.rules.chunk_by(|a, b| a.action == b.action) {
+            self.run(&mut draft, run);
+        }
+        if chain.policy == Fate::Drop {
+            draft.rules.push(program::Rule {
+                conditions: Vec::new(),
+                counter: true,
+                verdict: Verdict::Continue,
+                comment: Some("fwc: dropped by policy".to_string()),
+                place: None,
+            });
+        }
+        let base = program::Chain {
+            name: chain_name(chain.hook).to_string(),
+            base: Some((chain.hook, chain.policy)),
+            rules: draft.rules,
+        };
+        draft.regular.push(base);
+        draft.regular
+    }
+
+    /// Rules with the same action, which may be taken in any order: what decides most packets comes first.
+    fn run(&mut self, draft: &mut Draft, rules: &[Rule]) {
+        let mut sorted: Vec<&Rule> = rules.iter().collect();
+        sorted.sort_by_key(|rule| stage(rule));
+        for group in sorted.chunk_by(|a, b| stage(a) == stage(b)) {
+            let (items, others) = entries::items(group);
+            self.entries(draft, items);
+            for rule in others {
+                let literal = self.literal(draft.hook, rule);
+                draft.rules.extend(literal);
+            }
+        }
+    }
+
+    fn comment(&self, entry: EntryId) -> Arc<str> {
+        self.comments.get(entry.0 as usize).map_or_else(|| Arc::from("fwc"), Arc::clone)
+    }
+
+    fn add(&mut self, set: Set) -> SetId {
+        self.sets.push(set);
+        SetId(self.sets.len() - 1)
+    }
+}
+
+/// When a rule gets its turn among others with the same action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Loopback,
+    Stateless,
+    Established,
+    Tracked,
+    Translated,
+    Host,
+    Fragments,
+}
+
+fn stage(rule: &Rule) -> Stage {
+    use crate::ruleset::Payload;
+    match rule.origin {
+        Origin::Loopback => Stage::Loopback,
+        Origin::Established => Stage::Established,
+        Origin::Nat(..) => Stage::Translated,
+        Origin::Entry(..) if matches!(rule.matching.payload, Payload::LaterFragment(_)) => Stage::Fragments,
+        Origin::Entry(..) if rule.matching.state == StateMatch::Any => Stage::Stateless,
+        Origin::Entry(..) => Stage::Tracked,
+        Origin::IcmpError
+        | Origin::NeighbourDiscovery
+        | Origin::MulticastListener
+        | Origin::Dhcp
+        | Origin::Ping
+        | Origin::Block => Stage::Host,
+    }
+}
+
+fn chain_name(hook: Hook) -> &'static str {
+    match hook {
+        Hook::RawPrerouting => "raw_prerouting",
+        Hook::RawOutput => "raw_output",
+        Hook::NatPrerouting => "nat_prerouting",
+        Hook::Input => "input",
+        Hook::Forward => "forward",
+        Hook::Output => "output",
+        Hook::NatPostrouting => "nat_postrouting",
+    }
+}
+
+fn verdict(action: Action) -> Verdict {
+    match action {
+        Action::Accept => Verdict::Accept,
+        Action::Drop => Verdict::Drop,
+        Action::Notrack => Verdict::Notrack,
+        Action::Masquerade => Verdict::Masquerade,
+        Action::Snat(to) => Verdict::Snat(to),
+        Action::Dnat(to, port) => Verdict::Dnat(to, port),
+        Action::Redirect(port) => Verdict::Redirect(port),
+    }
+}

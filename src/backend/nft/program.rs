@@ -1,0 +1,325 @@
+//! What fwc says to nf_tables, typed: no more than nft can write down, and nothing that it cannot list again.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::net::{AddrRange, Family, Interface, Protocol};
+use crate::ruleset::Hook;
+use crate::source::Place;
+use crate::spec::Fate;
+
+/// The name of fwc's table. Its family is inet.
+pub const TABLE: &str = "fwc";
+
+/// The whole table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// The table's comment: `fwc VERSION spec:HASH rules:IDENTITY`, both in their first 32 hex digits. The identity is zeroes until
+    /// [`Program::sign`].
+    pub comment: String,
+    /// Named sets, by [`SetId`].
+    pub sets: Vec<Set>,
+    /// Chains; one that others jump to stands before them.
+    pub chains: Vec<Chain>,
+}
+
+/// How many hex digits of a hash the table's comment carries: it is limited to 128 bytes.
+const DIGITS: usize = 32;
+/// What stands before the identity.
+const IDENTITY: &str = " rules:";
+
+/// The comment of a table that is not signed yet.
+pub(super) fn comment(version: &str, spec_hash: &str) -> String {
+    let hash: String = spec_hash.chars().take(DIGITS).collect();
+    format!("fwc {version} spec:{hash}{IDENTITY}{}", "0".repeat(DIGITS))
+}
+
+impl Program {
+    /// Writes into the table's comment what the table will be once it is loaded (in hex), so that anybody can tell later whether it still is.
+    pub fn sign(&mut self, identity: &str) {
+        let identity: String = identity.chars().take(DIGITS).collect();
+        if let Some((start, _)) = self.comment.rsplit_once(IDENTITY) {
+            self.comment = format!("{start}{IDENTITY}{identity:0<DIGITS$}");
+        }
+    }
+
+    /// Whether a table's comment carries this identity; `None` where it carries none.
+    #[must_use]
+    pub fn is_signed_with(comment: &str, identity: &str) -> Option<bool> {
+        let (_, signed) = comment.rsplit_once(IDENTITY)?;
+        Some(!signed.is_empty() && identity.starts_with(signed))
+    }
+}
+
+/// A named set of a [`Program`]: an index into [`Program::sets`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SetId(pub usize);
+
+/// A named set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Set {
+    /// Unique in the table.
+    pub name: String,
+    /// The fields of a key.
+    pub key: Vec<Field>,
+    /// Whether keys are ranges. They never overlap: the kernel refuses it, and nothing would decide which of them counts.
+    pub interval: bool,
+    /// Whether each element counts packets and bytes.
+    pub counted: bool,
+    /// What is in it. Never empty.
+    pub elements: Elements,
+    /// Where in the spec it comes from, if from one place.
+    pub place: Option<Place>,
+}
+
+/// Sets at least this large tell the kernel their size: it then takes a fixed table, which loads twice as fast.
+const SIZED: usize = 512;
+
+impl Set {
+    /// The size to declare, in elements, with room for additions; `None` lets the kernel grow the set as it needs.
+    #[must_use]
+    pub fn size(&self) -> Option<usize> {
+        let count = self.elements.len();
+        (!self.interval && count >= SIZED).then(|| count + count / 4 + 64)
+    }
+}
+
+/// A field of a set's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// `ifname`
+    Interface,
+    /// `ipv4_addr` or `ipv6_addr`
+    Address(Family),
+    /// `inet_proto`
+    Protocol,
+    /// `inet_service`
+    Port,
+}
+
+/// The elements of a set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Elements {
+    /// IPv4 addresses: first and last of each range, host byte order, sorted, apart from each other. In a set that is no interval set both
+    /// are equal.
+    V4(Vec<(u32, u32)>),
+    /// The same for IPv6.
+    V6(Vec<(u128, u128)>),
+    /// Keys of several fields, or of other types.
+    Keys(Vec<Element>),
+}
+
+impl Elements {
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Elements::V4(ranges) => ranges.len(),
+            Elements::V6(ranges) => ranges.len(),
+            Elements::Keys(keys) => keys.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One element.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Element {
+    /// A value for each field of the key.
+    pub key: Vec<Value>,
+    /// Who it belongs to: `fwc: NAME`.
+    pub comment: Arc<str>,
+}
+
+/// The value or range of values of one field.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Value {
+    /// An interface.
+    Interface(Interface),
+    /// Addresses.
+    Addresses(AddrRange),
+    /// A protocol.
+    Protocol(Protocol),
+    /// Ports, first and last, host byte order.
+    Ports(u16, u16),
+}
+
+impl Value {
+    /// Whether it is one value, no range.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        match self {
+            Value::Addresses(range) => range.as_host().is_some(),
+            Value::Ports(first, last) => first == last,
+            Value::Interface(_) | Value::Protocol(_) => true,
+        }
+    }
+}
+
+/// A chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// Its name.
+    pub name: String,
+    /// Hook and policy of a base chain; `None` for a chain that others jump to.
+    pub base: Option<(Hook, Fate)>,
+    /// In order.
+    pub rules: Vec<Rule>,
+}
+
+/// A rule: its conditions are held against the packet one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// In order.
+    pub conditions: Vec<Condition>,
+    /// Whether the rule itself counts packets and bytes.
+    pub counter: bool,
+    /// What happens then.
+    pub verdict: Verdict,
+    /// What a person should know about it.
+    pub comment: Option<String>,
+    /// Where in the spec it comes from, if from one place.
+    pub place: Option<Place>,
+}
+
+/// What a rule does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing: the rule only counts.
+    Continue,
+    /// `accept`
+    Accept,
+    /// `drop`
+    Drop,
+    /// `return`
+    Return,
+    /// `jump`
+    Jump(String),
+    /// `notrack`
+    Notrack,
+    /// `masquerade`
+    Masquerade,
+    /// `snat`
+    Snat(IpAddr),
+    /// `dnat`, with the port in host byte order
+    Dnat(IpAddr, Option<u16>),
+    /// `redirect`, port in host byte order
+    Redirect(u16),
+}
+
+/// Which of a packet's interfaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// The one it came in on.
+    In,
+    /// The one it goes out by.
+    Out,
+}
+
+/// Which end of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Where it comes from.
+    Source,
+    /// Where it goes.
+    Destination,
+}
+
+impl Side {
+    /// The other one.
+    #[must_use]
+    pub fn opposite(self) -> Side {
+        match self {
+            Side::Source => Side::Destination,
+            Side::Destination => Side::Source,
+        }
+    }
+}
+
+/// What of a packet is looked up in a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Selector {
+    /// `iifname`, `oifname`
+    Interface(Direction),
+    /// `ip saddr`, …
+    Address(Family, Side),
+    /// `meta l4proto`
+    Protocol,
+    /// `th sport`, `th dport`
+    Port(Side),
+    /// `ct original ip daddr`, …: the destination before a translation.
+    OriginalDestination(Family),
+}
+
+impl Selector {
+    /// The family that a packet must be of to have it.
+    #[must_use]
+    pub fn family(self) -> Option<Family> {
+        match self {
+            Selector::Address(family, _) => Some(family),
+            Selector::Interface(_) | Selector::Protocol | Selector::Port(_) | Selector::OriginalDestination(_) => None,
+        }
+    }
+}
+
+/// States of a packet's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ConntrackState {
+    /// `new`
+    New,
+    /// `established,related`
+    EstablishedOrRelated,
+}
+
+/// A condition of a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// `iif "lo"`, `oif "lo"`: by index, which for lo is 1 in every namespace.
+    Loopback(Direction),
+    /// One of these interfaces, by name.
+    Interfaces(Direction, Vec<Interface>),
+    /// `meta nfproto`
+    Family(Family),
+    /// An address, prefix or range. Never a whole family: that is [`Condition::Family`].
+    Address(Side, AddrRange),
+    /// `meta l4proto`
+    Protocol(Protocol),
+    /// `tcp dport 80`, or `th dport 80` where no protocol is given. First and last of each range, host byte order, sorted.
+    Ports(Option<Protocol>, Side, Vec<(u16, u16)>),
+    /// `icmp type` or `icmpv6 type`
+    Icmp(Family, Vec<u8>),
+    /// TCP with SYN and without ACK (`true`), or TCP of any other kind (`false`): always a bitmask match.
+    BareSyn(bool),
+    /// `fib daddr type local`, or `!= local`
+    LocalDestination(bool),
+    /// `ct state`
+    State(ConntrackState),
+    /// `ct status dnat`
+    Translated,
+    /// `ct original ip daddr`
+    OriginalDestination(AddrRange),
+    /// `ct original proto-dst`, first and last, host byte order. A [`Condition::Protocol`] stands before it.
+    OriginalPorts(u16, u16),
+    /// A fragment that is not the first.
+    LaterFragment(Family),
+    /// `SELECTOR . SELECTOR @SET`
+    In(Vec<Selector>, SetId),
+}
+
+impl Condition {
+    /// The family of the packets that it can match, where that is decided by reading their network header.
+    #[must_use]
+    pub fn family(&self) -> Option<Family> {
+        match self {
+            Condition::Family(family) | Condition::Icmp(family, _) | Condition::LaterFragment(family) => Some(*family),
+            Condition::Address(_, range) => Some(range.family()),
+            Condition::In(selectors, _) => selectors.iter().find_map(|selector| selector.family()),
+            _ => None,
+        }
+    }
+}

@@ -50,6 +50,7 @@ pub mod packet;
 pub mod parse;
 pub mod policy;
 pub mod ruleset;
+pub mod schema;
 pub mod source;
 pub mod spec;
 pub mod sys;

@@ -1,9 +1,10 @@
 //! Files for iptables-restore, one for each family, and one for `ipset restore` where sets are large.
 //!
-//! [`expand`] turns the rules of a chain into lines, [`ipset`] keeps the sets that are too large for lines, [`line`] is what iptables can say
+//! [`expand`] turns the rules of a chain into lines, [`dispatch`] brings many lines into chains, [`ipset`] keeps the sets that are too large for lines, [`line`] is what iptables can say
 //! and [`text`] writes it. `*filter` stands before `*raw`, because iptables-restore commits table by table: should the filter table
 //! fail, nothing is untracked yet. Both stand in every file, so that what an older file left in them goes.
 
+mod dispatch;
 mod expand;
 mod ipset;
 mod line;
@@ -18,7 +19,7 @@ use text::Writer;
 
 use super::Header;
 use crate::net::Family;
-use crate::ruleset::{Chain, Hook, Origin, Rule, Ruleset};
+use crate::ruleset::{Chain, Hook, Origin, Payload, Rule, Ruleset};
 use crate::spec::Fate;
 
 /// The files of a ruleset. The same ruleset and header give the same bytes.
@@ -89,13 +90,38 @@ fn table<'a>(ruleset: &'a Ruleset, family: Family, (name, hooks): Layout, ipsets
 }
 
 fn lines<'a>(expander: &mut Expander<'a, '_>, chain: &'a Chain) -> Vec<Line<'a>> {
-    chain.rules.chunk_by(alike).flat_map(|run| expander.expand(chain.hook, run)).collect()
+    let mut all = Vec::new();
+    for run in chain.rules.chunk_by(alike) {
+        let lines = expander.expand(chain.hook, run);
+        match run.first() {
+            Some(first) if kind(first) != Kind::Other => {
+                all.extend(dispatch::arrange(expander, chain.hook, first, lines))
+            }
+            _ => all.extend(lines),
+        }
+    }
+    all
 }
 
-/// Whether two neighbours may be taken together: they have the same verdict, and both are of entries with the same tracking, or neither is.
+/// What may be many and stand side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Entry,
+    Icmp,
+    Other,
+}
+
+fn kind(rule: &Rule) -> Kind {
+    match (rule.origin, &rule.matching.payload) {
+        (Origin::Entry(..), _) => Kind::Entry,
+        (_, Payload::Icmp(_)) => Kind::Icmp,
+        _ => Kind::Other,
+    }
+}
+
+/// Whether two neighbours may be taken together: they have the same verdict, are of one kind and ask the same of conntrack.
 fn alike(a: &Rule, b: &Rule) -> bool {
-    let entry = |rule: &Rule| matches!(rule.origin, Origin::Entry(..));
-    a.action == b.action && entry(a) == entry(b) && a.matching.state == b.matching.state
+    a.action == b.action && kind(a) == kind(b) && a.matching.state == b.matching.state
 }
 
 fn file(header: &Header, family: Family, tables: &[Table], ipset: bool) -> String {

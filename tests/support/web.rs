@@ -26,7 +26,7 @@ impl Nginx {
             .map(|name| format!("{name}_temp_path {root}/{name}; "))
             .concat();
         let config = format!(
-            "daemon off; master_process off; pid {root}/pid; error_log {root}/error.log;\n\
+            "user root; daemon off; master_process off; pid {root}/pid; error_log {root}/error.log;\n\
              events {{ worker_connections 4096; }}\n\
              http {{ access_log off; {temporary}\n\
              server {{ {listens} root {root}/files; location = / {{ return 200 \"served\\n\"; }} }} }}\n"

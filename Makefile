@@ -1,0 +1,59 @@
+PREFIX ?= /usr/local
+DESTDIR ?=
+CARGO ?= cargo
+RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
+
+# Tests make network namespaces. An ordinary user's test binaries run through sudo; the build does not.
+ifneq ($(shell id -u),0)
+AS_ROOT = --config 'target."cfg(unix)".runner=["sudo", "-E", "env", "PATH=$(PATH)"]'
+endif
+
+.PHONY: help setup build demo test lint deny bench bless install
+
+help:
+	@echo 'make demo     installs what is missing, builds, shows the main job in private network namespaces'
+	@echo 'make test     installs what is missing, runs all tests (as root: they make network namespaces)'
+	@echo 'make build    builds the release binary, $(RELEASE)/fwc'
+	@echo 'make install  installs it, the schema and the examples under DESTDIR and PREFIX ($(PREFIX))'
+	@echo 'make setup    installs the Debian packages that build and tests need, where they are missing'
+	@echo 'make lint     formatting, clippy and documentation, all without warnings'
+	@echo 'make deny     licences, sources and bans of the dependencies (needs cargo-deny)'
+	@echo 'make bench    measures against nft and ferm'
+	@echo 'make bless    writes the golden files anew; read what changed before you commit it'
+
+setup:
+	scripts/setup.sh test
+
+build:
+	scripts/setup.sh build
+	$(CARGO) build --release --locked
+
+demo:
+	scripts/demo.sh
+
+test: setup
+	$(if $(AS_ROOT),@echo 'the test binaries run through sudo, because they make network namespaces')
+	$(CARGO) test --locked $(AS_ROOT)
+
+lint:
+	scripts/setup.sh build
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
+
+deny:
+	$(CARGO) deny check bans licenses sources
+
+bench:
+	scripts/setup.sh bench
+	benches/run
+
+bless: export FWC_BLESS = 1
+bless: test
+
+# Builds only what is not there, so that `make build` and `sudo make install` do not need cargo twice.
+install:
+	test -x $(RELEASE)/fwc || $(MAKE) build
+	install -D -m 755 $(RELEASE)/fwc $(DESTDIR)$(PREFIX)/bin/fwc
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/fwc $(wildcard schemas/*.json)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/fwc/examples $(wildcard examples/*.yaml examples/*.txt)

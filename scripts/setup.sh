@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that are missing. Does nothing when all is there.
+# usage: scripts/setup.sh build|demo|test|bench...     (default: test)
+set -euo pipefail
+
+# What a package brings, and the package. "lib:" names a pkg-config module, the rest are programs.
+build=(make:make cc:gcc ld:binutils pkg-config:pkg-config lib:libmnl:libmnl-dev lib:libnftnl:libnftnl-dev)
+demo=("${build[@]}" ip:iproute2 nft:nftables nginx:nginx-light curl:curl conntrack:conntrack)
+test=("${demo[@]}" iptables-nft-restore:iptables ipset:ipset wrk:wrk)
+# shellcheck disable=SC2034  # each list is read by its name
+bench=("${test[@]}" ferm:ferm)
+
+# Debian keeps these directories from ordinary users, who can ask for a program's presence all the same.
+PATH=$PATH:/usr/sbin:/sbin
+
+there() {
+    case $1 in
+        # libc's headers come with libc6-dev, which every -dev package needs.
+        lib:*) pkg-config --exists "${1#lib:}" 2>/dev/null ;;
+        *) command -v "$1" >/dev/null ;;
+    esac
+}
+
+missing=()
+for kind in "${@:-test}"; do
+    case $kind in
+        build|demo|test|bench) declare -n needs=$kind ;;
+        *) echo "setup: there is no kind \"$kind\"; take build, demo, test or bench" >&2; exit 2 ;;
+    esac
+    for need in "${needs[@]}"; do
+        there "${need%:*}" || missing+=("${need##*:}")
+    done
+done
+
+if [ ${#missing[@]} -gt 0 ]; then
+    mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+    if ! command -v apt-get >/dev/null; then
+        echo "setup: install what these Debian packages bring: ${missing[*]}" >&2
+        exit 1
+    fi
+    as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! command -v sudo >/dev/null; then
+            echo "setup: as root, run: apt-get install ${missing[*]}" >&2
+            exit 1
+        fi
+        as_root=(sudo)
+    fi
+    echo "setup: installing the missing Debian packages: ${missing[*]}"
+    "${as_root[@]}" "$(dirname "$0")/install-packages.sh" "${missing[@]}"
+fi
+
+if ! command -v cargo >/dev/null; then
+    echo "setup: cargo is missing; install Rust from https://rustup.rs and open a new shell" >&2
+    exit 1
+fi

@@ -41,6 +41,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod backend;
+pub mod cli;
+pub mod command;
 pub mod compile;
 pub mod diagnostic;
 pub mod kernel;

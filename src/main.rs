@@ -1,3 +1,9 @@
-//! The `fwc` binary.
+//! The `fwc` binary: the command line, and nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    fwc::command::run(fwc::cli::Cli::parse())
+}

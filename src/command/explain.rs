@@ -16,7 +16,8 @@ pub(super) fn run(output: Output, code: Option<&str>) -> Result<ExitCode, Failur
     let wanted = code.to_ascii_uppercase();
     let Some(finding) = ALL.iter().find(|finding| finding.code == wanted) else {
         let near = nearest(&wanted.to_ascii_lowercase(), ALL.iter().map(|finding| finding.code));
-        let hint = near.map_or_else(|| "`fwc explain` lists them all".to_string(), |near| format!("did you mean {near}?"));
+        let hint =
+            near.map_or_else(|| "`fwc explain` lists them all".to_string(), |near| format!("did you mean {near}?"));
         return Err(Failure::Usage(format!("there is no code `{code}`; {hint}")));
     };
     let text = format!("{} ({}): {}\n\n{}", finding.code, severity(finding), finding.title, finding.explanation);

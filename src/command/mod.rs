@@ -1,6 +1,7 @@
 //! The commands, one a file. Only here is anything read, written or exited.
 
 mod apply;
+mod artifact;
 mod check;
 mod compile;
 mod explain;

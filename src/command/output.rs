@@ -1,11 +1,13 @@
 //! Writing: data on standard output, diagnostics on standard error.
 
 use std::io::{self, IsTerminal, Write};
+use std::{env, fmt};
 
 use serde::Serialize;
 
 use crate::cli::Format;
-use crate::diagnostic::{Diagnostic, human, json};
+use crate::diagnostic::human::{self, Look};
+use crate::diagnostic::{Diagnostic, json};
 use crate::source::Sources;
 
 /// How this run writes.
@@ -52,11 +54,24 @@ impl Output {
             return;
         }
         let text = if self.is_json() {
-            json::render(sources, diagnostics)
+            json::render([(diagnostics, sources)]).map_err(|_| fmt::Error)
         } else {
-            human::render(sources, diagnostics, human::Style::of_terminal(io::stderr().is_terminal()))
+            human::render(diagnostics, sources, look())
         };
         // Where standard error is gone there is nobody left to tell.
-        let _ = io::stderr().lock().write_all(text.as_bytes());
+        let _ = io::stderr().lock().write_all(text.unwrap_or_default().as_bytes());
     }
+}
+
+/// Colours and boxes on a terminal only.
+fn look() -> Look {
+    if !io::stderr().is_terminal() {
+        return Look::plain();
+    }
+    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
+    let utf8 =
+        locale.is_some_and(|locale| locale.to_string_lossy().to_ascii_lowercase().replace('-', "").contains("utf8"));
+    let width = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    Look::terminal(width, set("NO_COLOR").is_some(), utf8)
 }

@@ -40,6 +40,12 @@ impl Look {
         Look { colour: false, unicode: false, width: 100 }
     }
 
+    /// For a terminal: colours unless `NO_COLOR` says otherwise, boxes where the locale can show them.
+    #[must_use]
+    pub fn terminal(width: Option<usize>, no_colour: bool, utf8: bool) -> Self {
+        Look { colour: !no_colour, unicode: utf8, width: width.unwrap_or(100).clamp(40, 160) }
+    }
+
     fn handler(self) -> GraphicalReportHandler {
         let mut theme = if self.unicode { GraphicalTheme::unicode() } else { GraphicalTheme::ascii() };
         if !self.colour {

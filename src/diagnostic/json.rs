@@ -65,9 +65,14 @@ pub struct Token<'a> {
     pub text: &'a str,
 }
 
-/// The document of some diagnostics.
+/// The document of the diagnostics of some specs, each with its texts.
 #[must_use]
-pub fn document<'a>(diagnostics: &'a [Diagnostic], sources: &'a Sources) -> Document<'a> {
+pub fn document<'a>(specs: impl IntoIterator<Item = (&'a [Diagnostic], &'a Sources)>) -> Document<'a> {
+    let diagnostics = specs.into_iter().flat_map(|(diagnostics, sources)| items(diagnostics, sources)).collect();
+    Document { format: "fwc-diagnostics", version: 1, diagnostics }
+}
+
+fn items<'a>(diagnostics: &'a [Diagnostic], sources: &'a Sources) -> Vec<Item<'a>> {
     let mut lines = HashMap::new();
     let item = |diagnostic: &'a Diagnostic| Item {
         code: diagnostic.finding.code,
@@ -79,15 +84,17 @@ pub fn document<'a>(diagnostics: &'a [Diagnostic], sources: &'a Sources) -> Docu
         help: &diagnostic.help,
         labels: diagnostic.labels.iter().filter_map(|label| token(label, sources, &mut lines)).collect(),
     };
-    Document { format: "fwc-diagnostics", version: 1, diagnostics: diagnostics.iter().map(item).collect() }
+    diagnostics.iter().map(item).collect()
 }
 
 /// The document as text, with a line end.
 ///
 /// # Errors
 /// None that the values of the document can cause; the signature is serde's.
-pub fn render(diagnostics: &[Diagnostic], sources: &Sources) -> Result<String, serde_json::Error> {
-    let mut text = serde_json::to_string(&document(diagnostics, sources))?;
+pub fn render<'a>(
+    specs: impl IntoIterator<Item = (&'a [Diagnostic], &'a Sources)>,
+) -> Result<String, serde_json::Error> {
+    let mut text = serde_json::to_string(&document(specs))?;
     text.push('\n');
     Ok(text)
 }

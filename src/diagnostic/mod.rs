@@ -4,9 +4,11 @@
 //! report it. [`human`] and [`json`] render; `human` is the only place that knows miette.
 
 pub mod finding;
+pub mod github;
 pub mod human;
 pub mod json;
 mod lines;
+pub mod sarif;
 
 pub use crate::net::nearest;
 use crate::source::Place;

@@ -52,6 +52,8 @@ pub mod generation {
 pub mod table {
     /// `NFTA_TABLE_NAME`.
     pub const NAME: u16 = 1;
+    /// `NFTA_TABLE_FLAGS`.
+    pub const FLAGS: u16 = 2;
     /// `NFTA_TABLE_USERDATA`.
     pub const USER_DATA: u16 = 6;
 }

@@ -42,6 +42,15 @@ pub struct Transaction<'a> {
     decided_at: Option<Generation>,
 }
 
+/// How a batch ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// With its end: it is carried out.
+    Commit,
+    /// Without: it is only looked at.
+    Abort,
+}
+
 /// The kernel took a transaction. What it holds now is for reading back to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Committed {
@@ -151,31 +160,42 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// Nothing was changed, and why.
     pub fn commit(self, socket: &mut Socket) -> Result<Committed, TransactionError> {
-        let first = socket.reserve(u32::try_from(self.range.len() + 2).unwrap_or(u32::MAX));
-        let bytes = self.assemble(first)?;
-        let limit = socket.make_room(bytes.len())?;
-        let too_large = TransactionError::TooLarge { needed: bytes.len(), limit };
-        if bytes.len() > limit {
-            return Err(too_large);
-        }
         let before = socket.generation()?;
         if self.decided_at.is_some_and(|decided_at| decided_at != before) {
             return Err(TransactionError::Superseded);
         }
-        socket.send(&bytes).map_err(|errno| match errno {
-            Errno::EMSGSIZE => too_large,
-            errno => KernelError::Call { doing: "send the transaction", errno }.into(),
-        })?;
-        let (acknowledged, rejections) = self.answers(socket, first)?;
-        if let Some(error) = Self::failure(rejections) {
-            return Err(error);
-        }
+        let acknowledged = self.send(socket, Ending::Commit)?;
         let generation = socket.generation()?;
         if acknowledged || generation != before {
             Ok(Committed { generation, acknowledged })
         } else {
             Err(TransactionError::Unconfirmed)
         }
+    }
+
+    /// Has the kernel look at the transaction without carrying it out: a batch without its end is checked and thrown away.
+    ///
+    /// # Errors
+    /// What the kernel would refuse.
+    pub fn validate(self, socket: &mut Socket) -> Result<(), TransactionError> {
+        self.send(socket, Ending::Abort).map(|_| ())
+    }
+
+    /// Sends the batch as one datagram. Tells whether the kernel acknowledged its end.
+    fn send(&self, socket: &mut Socket, ending: Ending) -> Result<bool, TransactionError> {
+        let first = socket.reserve(u32::try_from(self.range.len() + 2).unwrap_or(u32::MAX));
+        let bytes = self.assemble(first, ending)?;
+        let limit = socket.make_room(bytes.len())?;
+        let too_large = TransactionError::TooLarge { needed: bytes.len(), limit };
+        if bytes.len() > limit {
+            return Err(too_large);
+        }
+        socket.send(&bytes).map_err(|errno| match errno {
+            Errno::EMSGSIZE => too_large,
+            errno => KernelError::Call { doing: "send the transaction", errno }.into(),
+        })?;
+        let (acknowledged, rejections) = self.answers(socket, first)?;
+        Self::failure(rejections).map_or(Ok(acknowledged), Err)
     }
 
     fn failure(rejections: Vec<Rejection>) -> Option<TransactionError> {
@@ -195,7 +215,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// The whole datagram: the begin has sequence number `first`, the parts follow, the end has the last one.
-    fn assemble(&self, first: u32) -> Result<Vec<u8>, TransactionError> {
+    fn assemble(&self, first: u32, ending: Ending) -> Result<Vec<u8>, TransactionError> {
         let parts = self.slice();
         let mut bytes = Vec::with_capacity(parts.len() + 64);
         // The resource id, in network order, names the subsystem that the batch is for.
@@ -218,7 +238,9 @@ impl<'a> Transaction<'a> {
         if (sequence - first) as usize != self.range.len() || at != bytes.len() {
             return Err(TransactionError::Encoding(Malformed::Message));
         }
-        bytes.extend(Request::with_header(message::BATCH_END, REQUEST | ACK, &header).finish(sequence + 1));
+        if ending == Ending::Commit {
+            bytes.extend(Request::with_header(message::BATCH_END, REQUEST | ACK, &header).finish(sequence + 1));
+        }
         Ok(bytes)
     }
 

@@ -84,8 +84,10 @@ pub struct NormalSet {
 pub struct NormalTable {
     /// The table's own attributes; none if it is not there.
     pub digest: Option<Digest>,
-    /// The comment of the table.
+    /// The comment of the table. It tells the identity of the rest, so it is no part of it.
     pub comment: Option<String>,
+    /// The table's flags: a dormant one is not in force.
+    flags: u64,
     /// By name.
     pub chains: BTreeMap<String, NormalChain>,
     /// By name.
@@ -130,7 +132,7 @@ impl NormalTable {
         }
     }
 
-    /// One digest of everything. The table must be settled.
+    /// One digest of everything but the table's comment. The table must be settled.
     #[must_use]
     pub fn identity(&self) -> [u8; 32] {
         let mut hasher = Sha256::new();
@@ -141,10 +143,11 @@ impl NormalTable {
             hasher.update((items.len() as u64).to_le_bytes());
             items.iter().for_each(|item| hasher.update(item.0));
         };
-        part("table", self.digest, &[]);
+        part(if self.digest.is_some() { "table" } else { "no table" }, None, &[]);
         self.chains.iter().for_each(|(name, chain)| part(name, Some(chain.digest), &chain.rules));
         part("sets", None, &[]);
         self.sets.iter().for_each(|(name, set)| part(name, Some(set.digest), &set.elements));
+        hasher.update(self.flags.to_le_bytes());
         hasher.finalize().into()
     }
 
@@ -154,6 +157,7 @@ impl NormalTable {
         if self.digest.is_none() {
             let comment = fields.get(table::USER_DATA).and_then(|data| wire::user_data(data, COMMENT));
             self.comment = comment.map(wire::text);
+            self.flags = fields.number(table::FLAGS).unwrap_or(0);
             self.digest = Some(digest);
         }
         Ok(Added::Table)

@@ -1,0 +1,180 @@
+//! `fwc apply SPEC`: checks the spec, checks the host, loads, reads back, says what it did.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::host::load::{self, Prepared};
+use super::host::sandbox::Sandbox;
+use super::host::{self, facts};
+use super::output::Output;
+use super::{Failure, exit};
+use crate::cli::ApplyArgs;
+use crate::compile::{self, Compiled};
+use crate::diagnostic::finding::by_code;
+use crate::diagnostic::{Diagnostic, finding};
+use crate::kernel::socket::Socket;
+use crate::kernel::transaction::TransactionError;
+use crate::source::Sources;
+use crate::spec::{Fate, Tracking};
+
+/// How often fwc looks again when the ruleset changes between look and load.
+const ATTEMPTS: u32 = 5;
+
+pub(super) fn run(output: Output, arguments: &ApplyArgs) -> Result<ExitCode, Failure> {
+    let forced = forced(&arguments.force)?;
+    // First of all, while the process has one thread.
+    let sandbox = arguments.sandbox.then(Sandbox::enter).transpose();
+    let outcome = compile::check(&arguments.spec);
+    output.diagnostics(&outcome.sources, &outcome.diagnostics);
+    let Some(compiled) = &outcome.compiled else { return Ok(ExitCode::from(exit::REFUSED)) };
+    let fail = |diagnostic: &Diagnostic| {
+        output.diagnostics(&outcome.sources, std::slice::from_ref(diagnostic));
+        Ok(ExitCode::from(exit::HOST))
+    };
+    let sandbox = match sandbox {
+        Ok(sandbox) => sandbox,
+        Err(diagnostic) => return fail(&diagnostic),
+    };
+    if let Err(diagnostic) = host::enter(arguments.netns.as_deref()) {
+        return fail(&diagnostic);
+    }
+    let run = Run { output, arguments, compiled, sources: &outcome.sources, forced };
+    match run.load(sandbox.as_ref()) {
+        Ok(Ended::Done(report)) => {
+            output.result(&report.human(compiled), &report)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(Ended::Refused) => Ok(ExitCode::from(exit::REFUSED)),
+        Err(diagnostic) => fail(&diagnostic),
+    }
+}
+
+/// The findings to go on in spite of. Only what a host says can be overruled: a spec with errors has no rules to load.
+fn forced(codes: &[String]) -> Result<Vec<&'static str>, Failure> {
+    let overridable = [&finding::live_nat::FINDING, &finding::lockout::FINDING];
+    codes
+        .iter()
+        .map(|code| match by_code(code) {
+            Some(known) if overridable.contains(&known) => Ok(known.code),
+            Some(known) => Err(Failure::Usage(format!("{} cannot be overruled with `--force`", known.code))),
+            None => Err(Failure::Usage(format!("there is no code `{code}`; `fwc explain` lists them all"))),
+        })
+        .collect()
+}
+
+struct Run<'a> {
+    output: Output,
+    arguments: &'a ApplyArgs,
+    compiled: &'a Compiled,
+    sources: &'a Sources,
+    forced: Vec<&'static str>,
+}
+
+enum Ended {
+    Done(Report),
+    Refused,
+}
+
+impl Run<'_> {
+    fn load(&self, sandbox: Option<&Sandbox>) -> Result<Ended, Diagnostic> {
+        let prepared = load::prepare(self.compiled)?;
+        let mut socket = host::socket()?;
+        if let Some(sandbox) = sandbox {
+            sandbox.load(&prepared, &mut socket)?;
+            return Ok(Ended::Done(Report::new("checked in a sandbox", self.compiled, &prepared, 1)));
+        }
+        for attempt in 1..=ATTEMPTS {
+            // Look, decide and load on one generation: what changes in between makes the kernel refuse.
+            let generation = socket.generation().map_err(|error| host::kernel_failure(&error))?;
+            if self.refused(&mut socket) {
+                return Ok(Ended::Refused);
+            }
+            if self.arguments.dry_run {
+                load::validate(&prepared, &mut socket).map_err(|error| load::refusal(&error, attempt))?;
+                return Ok(Ended::Done(Report::new("would load", self.compiled, &prepared, attempt)));
+            }
+            match load::commit(&prepared, &mut socket, generation) {
+                Ok(()) => {
+                    load::verify(&prepared, &mut socket)?;
+                    return Ok(Ended::Done(Report::new("loaded", self.compiled, &prepared, attempt)));
+                }
+                Err(TransactionError::Superseded) => {}
+                Err(error) => return Err(load::refusal(&error, attempt)),
+            }
+        }
+        Err(finding::concurrent_change::report(ATTEMPTS))
+    }
+
+    /// Looks at the host, tells what speaks against loading, and whether anything does that is not overruled.
+    fn refused(&self, socket: &mut Socket) -> bool {
+        let found = facts::against(self.compiled, socket, self.arguments.netns.is_some());
+        self.output.diagnostics(self.sources, &found);
+        found.iter().any(|found| found.is_error() && !self.forced.contains(&found.finding.code))
+    }
+}
+
+/// What an apply did.
+#[derive(Debug, Serialize)]
+struct Report {
+    format: &'static str,
+    version: u32,
+    result: &'static str,
+    spec_sha256: String,
+    entries: usize,
+    stateless: usize,
+    chains: usize,
+    rules: usize,
+    sets: usize,
+    elements: usize,
+    /// Bytes of the one transaction.
+    bytes: usize,
+    /// How often the ruleset was looked at before it held still.
+    attempts: u32,
+}
+
+impl Report {
+    fn new(result: &'static str, compiled: &Compiled, prepared: &Prepared, attempts: u32) -> Self {
+        let entries = &compiled.policy.entries;
+        let program = &prepared.program;
+        Report {
+            format: "fwc-apply",
+            version: 1,
+            result,
+            spec_sha256: compiled.hash.clone(),
+            entries: entries.len(),
+            stateless: entries.iter().filter(|entry| entry.tracking == Tracking::Untracked).count(),
+            chains: program.chains.len(),
+            rules: program.chains.iter().map(|chain| chain.rules.len()).sum(),
+            sets: program.sets.len(),
+            elements: program.sets.iter().map(|set| set.elements.len()).sum(),
+            bytes: prepared.messages.bytes.len(),
+            attempts,
+        }
+    }
+
+    fn human(&self, compiled: &Compiled) -> String {
+        let mut text = format!(
+            "table inet fwc: {}\n  {} entries, {} of them stateless; {} chains, {} rules, {} sets with {} elements; one transaction of {} bytes\n",
+            self.result, self.entries, self.stateless, self.chains, self.rules, self.sets, self.elements, self.bytes,
+        );
+        let policy = &compiled.policy;
+        let tracked = if policy.tracks { "what is not stateless is tracked" } else { "nothing is tracked" };
+        let word = |fate: Fate| if fate == Fate::Drop { "drop" } else { "accept" };
+        let forward = policy.forward.map_or("untouched", word);
+        let _ = writeln!(
+            text,
+            "  input {}, output {}, forward {forward}; {tracked}",
+            word(policy.input),
+            word(policy.output)
+        );
+        let sizing = &policy.sizing;
+        if sizing.max.is_some() || sizing.buckets.is_some() || !sizing.timeouts.is_empty() {
+            text.push_str(
+                "  the `conntrack` section is not applied to the live host: use `fwc compile --target sysctl` and `--target modprobe`\n",
+            );
+        }
+        text
+    }
+}

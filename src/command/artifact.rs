@@ -1,0 +1,83 @@
+//! The artifacts that a spec compiles to, by target.
+
+use std::fmt::Write as _;
+
+use super::host::load;
+use crate::backend::{Header, iptables};
+use crate::cli::Target;
+use crate::compile::Compiled;
+use crate::policy::Sizing;
+
+/// An artifact: its file name in a directory of all, and its text.
+pub(super) struct Artifact {
+    pub(super) target: Target,
+    pub(super) file: &'static str,
+    pub(super) text: String,
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Every artifact that the spec has: the ipset file only where a set is that large, the table's size only where the spec gives one.
+pub(super) fn all(compiled: &Compiled) -> Vec<Artifact> {
+    let mut artifacts = vec![Artifact { target: Target::Nft, file: "fwc.nft", text: nft_text(compiled) }];
+    let header = Header { version: VERSION, spec_hash: &compiled.hash };
+    let files = iptables::artifacts(&compiled.ruleset, &header);
+    artifacts.push(Artifact { target: Target::Iptables, file: "rules.v4", text: files.v4 });
+    artifacts.push(Artifact { target: Target::Ip6tables, file: "rules.v6", text: files.v6 });
+    let ipset = files.ipset.map(|text| Artifact { target: Target::Ipset, file: "rules.ipset", text });
+    let sysctl = sysctl(compiled).map(|text| Artifact { target: Target::Sysctl, file: "90-fwc-conntrack.conf", text });
+    let modprobe =
+        modprobe(compiled).map(|text| Artifact { target: Target::Modprobe, file: "fwc-conntrack.conf", text });
+    artifacts.extend(ipset.into_iter().chain(sysctl).chain(modprobe));
+    artifacts
+}
+
+/// One artifact; `None` where the spec has nothing to say in it.
+pub(super) fn one(compiled: &Compiled, target: Target) -> Option<String> {
+    match target {
+        Target::Nft => Some(nft_text(compiled)),
+        Target::Sysctl => sysctl(compiled),
+        Target::Modprobe => modprobe(compiled),
+        Target::Iptables | Target::Ip6tables | Target::Ipset => {
+            all(compiled).into_iter().find(|artifact| artifact.target == target).map(|artifact| artifact.text)
+        }
+    }
+}
+
+/// Signed like a table that `fwc apply` loads, so that `fwc status` knows it whoever loaded it.
+fn nft_text(compiled: &Compiled) -> String {
+    load::program(compiled).text()
+}
+
+fn title(compiled: &Compiled, how: &str) -> String {
+    format!("# fwc {VERSION}, spec sha256:{}\n# {how}\n", compiled.hash)
+}
+
+fn sysctl(compiled: &Compiled) -> Option<String> {
+    let Sizing { max, buckets, timeouts } = &compiled.policy.sizing;
+    if max.is_none() && buckets.is_none() && timeouts.is_empty() {
+        return None;
+    }
+    let mut text = title(
+        compiled,
+        "Put into /etc/sysctl.d; load with `sysctl -p FILE`. The keys exist once nf_conntrack is loaded.",
+    );
+    // Writing the buckets first keeps the chains short while the table grows.
+    if let Some(buckets) = buckets {
+        let _ = writeln!(text, "net.netfilter.nf_conntrack_buckets = {buckets}");
+    }
+    if let Some(max) = max {
+        let _ = writeln!(text, "net.netfilter.nf_conntrack_max = {max}");
+    }
+    for (timeout, seconds) in timeouts {
+        let _ = writeln!(text, "net.netfilter.{} = {}", timeout.sysctl(), seconds.0);
+    }
+    Some(text)
+}
+
+fn modprobe(compiled: &Compiled) -> Option<String> {
+    let buckets = compiled.policy.sizing.buckets?;
+    let mut text = title(compiled, "Put into /etc/modprobe.d: the hash size from the moment the module is loaded.");
+    let _ = writeln!(text, "options nf_conntrack hashsize={buckets}");
+    Some(text)
+}

@@ -1,0 +1,98 @@
+//! Loading: one transaction, decided on one generation of the ruleset, read back and compared.
+
+use nix::errno::Errno;
+
+use super::kernel_failure;
+use crate::backend::{Header, nft};
+use crate::compile::Compiled;
+use crate::diagnostic::Diagnostic;
+use crate::diagnostic::finding::{concurrent_change, host_failure, kernel_refused, loaded_differs, not_permitted};
+use crate::kernel::messages::Messages;
+use crate::kernel::socket::{Generation, Socket};
+use crate::kernel::table::{self, VerifyError};
+use crate::kernel::transaction::{Rejection, Transaction, TransactionError};
+
+/// The program of a spec and its messages, ready to be sent.
+pub(crate) struct Prepared {
+    pub(crate) program: nft::Program,
+    pub(crate) messages: Messages,
+}
+
+/// The program of a spec, signed with what it will be once it is loaded.
+pub(crate) fn program(compiled: &Compiled) -> nft::Program {
+    let mut program = unsigned(compiled);
+    if let Ok(identity) = table::identity_of(&nft::netlink::messages(&program)) {
+        program.sign(&identity.to_string());
+    }
+    program
+}
+
+fn unsigned(compiled: &Compiled) -> nft::Program {
+    let header = Header { version: env!("CARGO_PKG_VERSION"), spec_hash: &compiled.hash };
+    nft::Program::of(&compiled.ruleset, &header)
+}
+
+/// Makes the messages. The table's comment carries the identity that the table will have, so that anybody can tell later whether it still has it.
+pub(crate) fn prepare(compiled: &Compiled) -> Result<Prepared, Diagnostic> {
+    let mut program = unsigned(compiled);
+    let mut messages = nft::netlink::messages(&program);
+    let identity = table::identity_of(&messages).map_err(|why| {
+        host_failure::report(format!("the transaction is not well-formed: {why}"), "please report this with the spec")
+    })?;
+    program.sign(&identity.to_string());
+    nft::netlink::resign(&mut messages, &program);
+    Ok(Prepared { program, messages })
+}
+
+/// Has the kernel look at the transaction, and changes nothing.
+pub(crate) fn validate(prepared: &Prepared, socket: &mut Socket) -> Result<(), TransactionError> {
+    Transaction::new(&prepared.messages).validate(socket)
+}
+
+/// Sends the transaction, for the ruleset of this generation only.
+pub(crate) fn commit(prepared: &Prepared, socket: &mut Socket, decided_at: Generation) -> Result<(), TransactionError> {
+    Transaction::new(&prepared.messages).decided_at(decided_at).commit(socket).map(|_| ())
+}
+
+/// Reads back what was loaded and compares it with what was sent.
+pub(crate) fn verify(prepared: &Prepared, socket: &mut Socket) -> Result<(), Diagnostic> {
+    table::verify_loaded(socket, &prepared.messages).map(|_| ()).map_err(|error| match error {
+        VerifyError::Kernel(error) => kernel_failure(&error),
+        VerifyError::Differs(_) | VerifyError::Encoding(_) => loaded_differs::report(&error.to_string()),
+    })
+}
+
+/// Why the kernel did not take it.
+pub(crate) fn refusal(error: &TransactionError, attempts: u32) -> Diagnostic {
+    match error {
+        TransactionError::Rejected(rejections) => match rejections.first() {
+            Some(first) => rejected(first),
+            None => host_failure::report(error.to_string(), "nothing was changed; look into the kernel log"),
+        },
+        TransactionError::NotPermitted => {
+            not_permitted::report(error.to_string(), "run fwc as root; `--sandbox` and `check --kernel` need no rights")
+        }
+        TransactionError::Superseded => concurrent_change::report(attempts),
+        TransactionError::TooLarge { .. } => {
+            host_failure::report(error.to_string(), "run fwc as root: its socket has no such limit")
+        }
+        TransactionError::Kernel(error) => kernel_failure(error),
+        TransactionError::Unconfirmed | TransactionError::Encoding(_) => {
+            host_failure::report(error.to_string(), "nothing was changed; please report this with the spec")
+        }
+    }
+}
+
+fn rejected(first: &Rejection) -> Diagnostic {
+    let what = match (&first.subject, &first.element) {
+        (Some(subject), Some(element)) => format!("element {element} of {}", subject.what),
+        (Some(subject), None) => subject.what.clone(),
+        (None, _) => "the transaction".to_string(),
+    };
+    let reason = match first.errno {
+        Errno::ENOENT | Errno::EOPNOTSUPP => format!("{} (a kernel module may be missing)", first.errno.desc()),
+        errno => errno.desc().to_string(),
+    };
+    let place = first.subject.as_ref().and_then(|subject| subject.place);
+    kernel_refused::report(&what, &reason, place)
+}

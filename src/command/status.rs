@@ -1,0 +1,135 @@
+//! `fwc status`: what is loaded, what it counted, whether it is still what was applied.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::host::facts::Conntrack;
+use super::host::{self, facts};
+use super::output::Output;
+use super::{Failure, exit};
+use crate::backend::nft::Program;
+use crate::cli::HostArgs;
+use crate::diagnostic::Diagnostic;
+use crate::kernel::counters::{Counter, CounterOwner, counters};
+use crate::kernel::table;
+use crate::source::Sources;
+
+pub(super) fn run(output: Output, arguments: &HostArgs) -> Result<ExitCode, Failure> {
+    match look(arguments) {
+        Ok(status) => {
+            output.result(&status.human(), &status)?;
+            Ok(if status.state == State::AsApplied { ExitCode::SUCCESS } else { ExitCode::from(exit::REFUSED) })
+        }
+        Err(diagnostic) => {
+            output.diagnostics(&Sources::default(), &[diagnostic]);
+            Ok(ExitCode::from(exit::HOST))
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    /// The table is what fwc loaded.
+    AsApplied,
+    /// Somebody changed it since.
+    Drifted,
+    /// There is no table.
+    NotLoaded,
+}
+
+#[derive(Debug, Serialize)]
+struct Status {
+    format: &'static str,
+    version: u32,
+    state: State,
+    /// The table's comment: version, spec and identity.
+    comment: Option<String>,
+    counters: Vec<Line>,
+    conntrack: Option<Conntrack>,
+}
+
+/// Counters of one entry in one direction.
+#[derive(Debug, Serialize)]
+struct Line {
+    name: String,
+    direction: String,
+    packets: u64,
+    bytes: u64,
+}
+
+fn look(arguments: &HostArgs) -> Result<Status, Diagnostic> {
+    host::enter(arguments.netns.as_deref())?;
+    let mut socket = host::socket()?;
+    let failed = |error| host::kernel_failure(&error);
+    let live = table::live(&mut socket).map_err(failed)?;
+    let state = match &live {
+        None => State::NotLoaded,
+        Some(live) => {
+            let signed = live
+                .comment
+                .as_deref()
+                .and_then(|comment| Program::is_signed_with(comment, &live.identity.to_string()));
+            if signed == Some(true) { State::AsApplied } else { State::Drifted }
+        }
+    };
+    let counted = if live.is_some() { counters(&mut socket).map_err(failed)? } else { Vec::new() };
+    Ok(Status {
+        format: "fwc-status",
+        version: 1,
+        state,
+        comment: live.and_then(|live| live.comment),
+        counters: lines(&counted),
+        conntrack: facts::table(),
+    })
+}
+
+/// Sums the counters of elements and rules by who they belong to and which way.
+fn lines(counted: &[Counter]) -> Vec<Line> {
+    let mut sums: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
+    for counter in counted {
+        let name = counter.comment.as_deref().unwrap_or("").trim_start_matches("fwc: ").to_string();
+        let sum = sums.entry((name, direction(&counter.owner))).or_default();
+        sum.0 = sum.0.saturating_add(counter.packets);
+        sum.1 = sum.1.saturating_add(counter.bytes);
+    }
+    let line = |((name, direction), (packets, bytes))| Line { name, direction, packets, bytes };
+    sums.into_iter().map(line).collect()
+}
+
+/// Sets are named after the direction that they count, as in `service_requests_v4`; rules after their chain.
+fn direction(owner: &CounterOwner) -> String {
+    match owner {
+        CounterOwner::Element { set } if set.contains("repl") => "reply".to_string(),
+        CounterOwner::Element { .. } => "request".to_string(),
+        CounterOwner::Rule { chain, .. } => chain.to_string(),
+    }
+}
+
+impl Status {
+    fn human(&self) -> String {
+        let mut text = String::from(match self.state {
+            State::AsApplied => "table inet fwc: loaded, as it was applied\n",
+            State::Drifted => "table inet fwc: loaded, but CHANGED since it was applied: `fwc apply` puts it right\n",
+            State::NotLoaded => "table inet fwc: not loaded\n",
+        });
+        if let Some(comment) = &self.comment {
+            let _ = writeln!(text, "  {comment}");
+        }
+        if let Some(table) = &self.conntrack {
+            let percent = table.count.saturating_mul(100).checked_div(table.max).unwrap_or(0);
+            let _ = writeln!(text, "  conntrack: {} of {} entries ({percent}%)", table.count, table.max);
+        }
+        if !self.counters.is_empty() {
+            let width = self.counters.iter().map(|line| line.name.len()).max().unwrap_or(0).max(4);
+            let _ = writeln!(text, "\n{:<width$}  {:<14}  {:>12}  {:>15}", "name", "direction", "packets", "bytes");
+            for Line { name, direction, packets, bytes } in &self.counters {
+                let _ = writeln!(text, "{name:<width$}  {direction:<14}  {packets:>12}  {bytes:>15}");
+            }
+        }
+        text
+    }
+}

@@ -45,6 +45,8 @@ pub(super) const ANONYMOUS: &str = "__set%d";
 
 /// User data of a set: the byte order of its keys.
 const KEY_BYTE_ORDER: u8 = 0;
+/// nft's number for the host's order: names of interfaces.
+const HOST_ENDIAN: u32 = 1;
 /// nft's number for network order.
 const BIG_ENDIAN: u32 = 2;
 /// nft's number for keys of several fields, which have none.
@@ -122,7 +124,11 @@ impl<'a> Shape<'a> {
         writer.be32(NFTA_SET_KEY_LEN, self.key_length);
         writer.be32(NFTA_SET_ID, self.id);
         self.description(writer, self.interval && concatenated);
-        let order = if concatenated { MIXED_ENDIAN } else { BIG_ENDIAN };
+        let order = match self.key_type {
+            super::IFNAME => HOST_ENDIAN,
+            _ if concatenated => MIXED_ENDIAN,
+            _ => BIG_ENDIAN,
+        };
         writer.user_data(NFTA_SET_USERDATA, KEY_BYTE_ORDER, &order.to_ne_bytes());
         if self.counted {
             counter(writer, NFTA_SET_EXPR);

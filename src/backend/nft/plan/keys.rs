@@ -175,7 +175,11 @@ impl Planner<'_> {
         for (word, addresses) in [(peer_word, asked.peer), ("at", asked.server)] {
             match addresses {
                 Addresses::Any => {}
-                Addresses::Set(id) => text += &format!("_{word}_{}", sets.label(id)),
+                // A list that an entry has for itself bears the entry's name.
+                Addresses::Set(id) => match sets.label(id).strip_suffix("-from") {
+                    Some(entry) => text += &format!("_{entry}"),
+                    None => text += &format!("_{word}_{}", sets.label(id)),
+                },
                 Addresses::Range(range) => text += &format!("_{word}_{range}"),
             }
         }

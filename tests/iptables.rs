@@ -5,6 +5,12 @@
 
 #[path = "support/generate.rs"]
 mod generate;
+#[path = "iptables/interpreter.rs"]
+mod interpreter;
+#[path = "iptables/many.rs"]
+mod many;
+#[path = "iptables/near.rs"]
+mod near;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +18,9 @@ use std::process::Command;
 use fwc::backend::Header;
 use fwc::backend::iptables::{Artifacts, IPSET_FILE, V4_FILE, V6_FILE, artifacts};
 use fwc::compile::{Compiled, check_text};
+use fwc::net::Family;
+use fwc::packet::evaluate;
+use interpreter::Rules;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -109,11 +118,34 @@ fn every_restore_program_takes_the_texts() {
 #[test]
 fn every_restore_program_takes_generated_texts() {
     let mut runner = TestRunner::deterministic();
-    for strategy in [generate::spec().boxed(), generate::nat_spec().boxed()] {
-        for _ in 0..8 {
+    for strategy in [generate::spec().boxed(), generate::nat_spec().boxed(), many::spec().boxed()] {
+        for _ in 0..6 {
             let text = strategy.new_tree(&mut runner).unwrap().current();
             kernel_takes(&files(&text)).unwrap_or_else(|error| panic!("{error}\n{text}"));
         }
+    }
+}
+
+/// Leads packets through the texts and through the evaluator.
+fn texts_mean_what_the_rules_mean(text: &str, seed: u64, packets: usize) {
+    let compiled = compile(text);
+    let files = artifacts(&compiled.ruleset, &HEADER);
+    let ipset = files.ipset.as_deref();
+    let (v4, v6) = (Rules::read(&files.v4, ipset), Rules::read(&files.v6, ipset));
+    let mut dice = near::Dice(seed);
+    for _ in 0..packets {
+        let packet = near::packet(&compiled.ruleset, &mut dice);
+        let rules = if packet.family() == Family::V4 { &v4 } else { &v6 };
+        let journey = evaluate(&compiled.ruleset, &packet);
+        let got = rules.judge(&packet, compiled.ruleset.tracks);
+        assert_eq!(got, (journey.fate, journey.tracking), "{text}\n{packet:?}");
+    }
+}
+
+#[test]
+fn expected_texts_mean_what_the_rules_mean() {
+    for case in cases() {
+        texts_mean_what_the_rules_mean(&std::fs::read_to_string(case.join("spec.yaml")).unwrap(), 1, 4_000);
     }
 }
 
@@ -125,5 +157,21 @@ proptest! {
         let first = files(&text);
         assert_eq!(first, files(&text));
         assert_eq!(first, artifacts(&compile(&text).ruleset.clone(), &HEADER));
+    }
+    #[test]
+    fn generated_texts_mean_what_the_rules_mean(
+        text in prop_oneof![generate::spec(), generate::nat_spec()],
+        seed in any::<u64>(),
+    ) {
+        texts_mean_what_the_rules_mean(&text, seed, 300);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 30, ..ProptestConfig::default() })]
+
+    #[test]
+    fn trees_mean_what_the_rules_mean(text in many::spec(), seed in any::<u64>()) {
+        texts_mean_what_the_rules_mean(&text, seed, 1_000);
     }
 }

@@ -6,6 +6,9 @@ RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
 # Tests make network namespaces. An ordinary user's test binaries run through sudo; the build does not.
 ifneq ($(shell id -u),0)
 AS_ROOT = --config 'target."cfg(unix)".runner=["sudo", "-E", "env", "PATH=$(PATH)"]'
+HOW = the test binaries run through sudo: they make network namespaces
+else
+HOW = the test binaries run as root: they make network namespaces
 endif
 
 .PHONY: help setup build demo test lint deny bench bless install
@@ -32,7 +35,7 @@ demo:
 	scripts/demo.sh
 
 test: setup
-	$(if $(AS_ROOT),@echo 'the test binaries run through sudo, because they make network namespaces')
+	@echo 'make test: $(HOW)'
 	$(CARGO) test --locked $(AS_ROOT)
 
 lint:

@@ -7,10 +7,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
 
+use support::cli::iptables_load;
 use support::turn::conntrack_max;
 use support::{
-    Connection, ConntrackMax, Link, Mirror, Namespace, Nginx, Packet, Router, Wrk, curl, passes, passes_through,
-    tcp_connect, tcp_connect_from, tcp_seen_as, udp_seen_as,
+    Connection, ConntrackMax, Link, Mirror, Namespace, Nginx, Packet, Router, Variant, Wrk, curl, passes,
+    passes_through, tcp_connect, tcp_connect_from, tcp_seen_as, udp_seen_as,
 };
 
 fn exists(namespace: &str) -> bool {
@@ -224,4 +225,23 @@ fn nginx_serves_and_wrk_counts() {
     assert!(counts.requests > 0 && counts.lost() == 0, "{counts:?}");
     let failed = Wrk::run(&link.client, "http://203.0.113.5/none", 1);
     assert!(failed.failed > 0 && failed.failed == failed.lost(), "{failed:?}");
+}
+
+#[test]
+fn iptables_files_are_loaded_by_both_kinds_of_programs() {
+    for variant in [Variant::Nft, Variant::Legacy] {
+        let link = Link::new("iptables");
+        let files = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(files.path().join(name), text).unwrap();
+        write("rules.ipset", "create clients hash:net family inet\nadd clients 203.0.113.7\n");
+        let rule = "-A INPUT -m set --match-set clients src -p udp --dport 53 -j ACCEPT\n";
+        write("rules.v4", &format!("*filter\n:INPUT DROP [0:0]\n{rule}COMMIT\n"));
+        write("rules.v6", "*filter\n:INPUT DROP [0:0]\n-A INPUT -p icmpv6 -j ACCEPT\nCOMMIT\n");
+        iptables_load(&link.server, files.path(), variant);
+        let accepted = |packet: &Packet| passes(packet, &link.client, &link.server);
+        assert!(accepted(&Packet::udp("203.0.113.7:40000", "203.0.113.5:53")), "{variant:?}");
+        assert!(!accepted(&Packet::udp("203.0.113.8:40000", "203.0.113.5:53")), "{variant:?}");
+        assert!(accepted(&Packet::icmp("2001:db8::7", "2001:db8::5", 128, 0)), "{variant:?}");
+        assert!(!accepted(&Packet::udp("[2001:db8::7]:40000", "[2001:db8::5]:53")), "{variant:?}");
+    }
 }

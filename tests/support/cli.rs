@@ -1,9 +1,10 @@
 //! The program under test, as a user runs it: specs in files, exit codes, artifacts.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use fwc::backend::iptables::{IPSET_FILE, V4_FILE, V6_FILE};
 use tempfile::TempDir;
 
 use super::namespace::Namespace;
@@ -86,9 +87,8 @@ pub fn iptables_apply(namespace: &Namespace, yaml: &str, variant: Variant) -> Te
 #[track_caller]
 pub fn iptables_apply_spec(namespace: &Namespace, spec: &Spec, variant: Variant) -> TempDir {
     let directory = tempfile::tempdir().expect("a directory for the artifacts");
-    // The slash at the end asks for all artifacts.
-    let to = format!("{}/", directory.path().display());
-    for target in ["iptables", "ip6tables"] {
+    for (target, file) in [("iptables", V4_FILE), ("ip6tables", V6_FILE)] {
+        let to = directory.path().join(file).display().to_string();
         fwc(&["compile", &spec.path(), "--target", target, "-o", &to]).expect_success("fwc compile");
     }
     iptables_load(namespace, directory.path(), variant);
@@ -103,22 +103,16 @@ pub fn iptables_load(namespace: &Namespace, directory: &Path, variant: Variant) 
         Variant::Legacy => ("iptables-legacy-restore", "ip6tables-legacy-restore"),
     };
     require(&[v4, v6]);
-    if let Some(sets) = ipset_file(directory) {
+    let sets = directory.join(IPSET_FILE);
+    if sets.exists() {
         require(&["ipset"]);
         load(namespace, &["ipset", "restore", "-exist"], &sets);
     }
-    for (program, file) in [(v4, "rules.v4"), (v6, "rules.v6")] {
+    for (program, file) in [(v4, V4_FILE), (v6, V6_FILE)] {
         let path = directory.join(file);
         load(namespace, &[program, "--test"], &path);
         load(namespace, &[program], &path);
     }
-}
-
-/// The file for `ipset restore` among the artifacts, if the spec needed one.
-pub fn ipset_file(directory: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(directory).expect("the directory of the artifacts can be read");
-    let mut paths = entries.map(|entry| entry.expect("an artifact can be listed").path());
-    paths.find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains("ipset")))
 }
 
 #[track_caller]

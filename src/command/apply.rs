@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::host::load::{self, Prepared};
 use super::host::sandbox::Sandbox;
-use super::host::{self, facts};
+use super::host::{self, facts, stale};
 use super::output::Output;
 use super::{Failure, exit};
 use crate::cli::ApplyArgs;
@@ -98,7 +98,9 @@ impl Run<'_> {
             match load::commit(&prepared, &mut socket, generation) {
                 Ok(()) => {
                     load::verify(&prepared, &mut socket)?;
-                    return Ok(Ended::Done(Report::new("loaded", self.compiled, &prepared, attempt)));
+                    let mut report = Report::new("loaded", self.compiled, &prepared, attempt);
+                    report.stale_entries_deleted = stale::delete(self.compiled, &mut socket)?;
+                    return Ok(Ended::Done(report));
                 }
                 Err(TransactionError::Superseded) => {}
                 Err(error) => return Err(load::refusal(&error, attempt)),
@@ -132,6 +134,8 @@ struct Report {
     bytes: usize,
     /// How often the ruleset was looked at before it held still.
     attempts: u32,
+    /// Entries of flows that are no longer tracked, deleted from the conntrack table.
+    stale_entries_deleted: usize,
 }
 
 impl Report {
@@ -151,6 +155,7 @@ impl Report {
             elements: program.sets.iter().map(|set| set.elements.len()).sum(),
             bytes: prepared.messages.bytes.len(),
             attempts,
+            stale_entries_deleted: 0,
         }
     }
 
@@ -169,6 +174,9 @@ impl Report {
             word(policy.input),
             word(policy.output)
         );
+        if self.stale_entries_deleted > 0 {
+            let _ = writeln!(text, "  {} stale conntrack entries deleted", self.stale_entries_deleted);
+        }
         let sizing = &policy.sizing;
         if sizing.max.is_some() || sizing.buckets.is_some() || !sizing.timeouts.is_empty() {
             text.push_str(

@@ -6,13 +6,13 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::host::facts::Conntrack;
-use super::host::{self, facts};
+use super::host;
 use super::output::Output;
 use super::{Failure, exit};
 use crate::backend::nft::Program;
 use crate::cli::HostArgs;
 use crate::diagnostic::Diagnostic;
+use crate::kernel::host::conntrack;
 use crate::kernel::counters::{Counter, CounterOwner, counters};
 use crate::kernel::table;
 use crate::source::Sources;
@@ -49,7 +49,15 @@ struct Status {
     /// The table's comment: version, spec and identity.
     comment: Option<String>,
     counters: Vec<Line>,
-    conntrack: Option<Conntrack>,
+    conntrack: Option<Table>,
+}
+
+/// How full the conntrack table is: entries of this namespace, the most there may be, and buckets.
+#[derive(Debug, Serialize)]
+struct Table {
+    count: u64,
+    max: u64,
+    buckets: u64,
 }
 
 /// Counters of one entry in one direction.
@@ -83,7 +91,7 @@ fn look(arguments: &HostArgs) -> Result<Status, Diagnostic> {
         state,
         comment: live.and_then(|live| live.comment),
         counters: lines(&counted),
-        conntrack: facts::table(),
+        conntrack: conntrack().map(|table| Table { count: table.count, max: table.max, buckets: table.buckets }),
     })
 }
 

@@ -3,6 +3,7 @@
 //! Nothing here knows diagnostics: it gives typed facts and errors, and the commands say what they mean to the user.
 //! Bytes from the kernel are parsed with bounds checks only; no byte sequence can make this module panic.
 
+pub mod conntrack;
 pub mod counters;
 pub mod difference;
 mod element;

@@ -4,6 +4,7 @@
 //! tracked, and its fate. Translation itself is not carried out: a packet that was translated says so in [`Packet::translated_from`].
 
 mod matching;
+mod untracked;
 
 use std::net::IpAddr;
 
@@ -12,6 +13,7 @@ use crate::ruleset::{Action, Chain, Hook, Rule, Ruleset};
 use crate::spec::{Direction, Fate, State, Tracking};
 
 pub use matching::matches;
+pub use untracked::Untracked;
 
 /// Which part of an IP packet this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

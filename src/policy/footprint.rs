@@ -21,17 +21,22 @@ pub enum NatHook {
     Postrouting,
     /// Packets to this host: source NAT.
     Input,
-    /// Not known: any of them.
-    Any,
+}
+
+impl NatHook {
+    /// Where nothing is known: all of them.
+    pub const ALL: &'static [NatHook] = &[NatHook::Prerouting, NatHook::Output, NatHook::Postrouting, NatHook::Input];
 }
 
 /// The packets that a NAT rule could match. `None` is any.
 #[derive(Debug, Clone)]
 pub struct Footprint {
-    /// The hook.
-    pub hook: NatHook,
-    /// The protocol's number; `None` is any.
-    pub protocol: Option<Protocol>,
+    /// The hooks that it may hang in.
+    pub hooks: &'static [NatHook],
+    /// The family.
+    pub family: Option<Family>,
+    /// Protocol numbers.
+    pub protocols: Option<RangeSet<u8>>,
     /// Source addresses.
     pub source: Option<AddressSet>,
     /// Destination addresses.
@@ -58,7 +63,7 @@ pub fn touched<'a>(footprint: &Footprint, policy: &'a Policy) -> Option<&'a Entr
     stateless.into_iter().find(|entry| {
         entry.servers.iter().any(|server| {
             legs(entry, server).iter().any(|(hooks, leg)| {
-                (footprint.hook == NatHook::Any || hooks.contains(&footprint.hook)) && meets(footprint, leg, policy)
+                footprint.hooks.iter().any(|hook| hooks.contains(hook)) && meets(footprint, leg, policy)
             })
         })
     })
@@ -131,7 +136,14 @@ fn legs<'a>(entry: &'a Entry, server: &'a Server) -> [(&'static [NatHook], LegSh
 }
 
 fn meets(footprint: &Footprint, leg: &LegShape<'_>, policy: &Policy) -> bool {
-    footprint.protocol.is_none_or(|protocol| protocol == leg.protocol)
+    let family = |family: Family| {
+        footprint.family.is_none_or(|only| only == family)
+            && leg.protocol.exists_in(family)
+            && policy.sets.has(leg.source, family)
+            && policy.sets.has(leg.destination, family)
+    };
+    Family::BOTH.into_iter().any(family)
+        && footprint.protocols.as_ref().is_none_or(|protocols| protocols.contains(leg.protocol.number()))
         && addresses_meet(footprint.source.as_ref(), leg.source, policy)
         && addresses_meet(footprint.destination.as_ref(), leg.destination, policy)
         && ports_meet(footprint.source_ports.as_ref(), leg.source_ports)
@@ -169,8 +181,9 @@ impl Footprint {
     #[must_use]
     pub fn of_source(policy: &Policy, from: Addresses) -> Self {
         Footprint {
-            hook: NatHook::Postrouting,
-            protocol: None,
+            hooks: &[NatHook::Postrouting],
+            family: None,
+            protocols: None,
             source: plain(policy, from),
             destination: None,
             source_ports: None,
@@ -182,19 +195,13 @@ impl Footprint {
     #[must_use]
     pub fn of_destination(policy: &Policy, server: &Server) -> Self {
         Footprint {
-            hook: NatHook::Prerouting,
-            protocol: Some(server.transport.protocol()),
+            hooks: &[NatHook::Prerouting],
+            family: None,
+            protocols: Some(RangeSet::single(server.transport.protocol().number())),
             source: None,
             destination: plain(policy, server.addresses),
             source_ports: None,
             destination_ports: destination_ports(server),
         }
-    }
-
-    /// Whether the rule can match packets of this family at all.
-    #[must_use]
-    pub fn has(&self, family: Family) -> bool {
-        let in_family = |set: &Option<AddressSet>| set.as_ref().is_none_or(|set| set.has(family));
-        in_family(&self.source) && in_family(&self.destination)
     }
 }

@@ -1,23 +1,21 @@
-//! What is known about the host, as far as it could be read.
+//! What speaks against loading a spec on this host, as far as the host could be read.
 
+use super::{lockout, nat};
 use crate::compile::Compiled;
 use crate::diagnostic::Diagnostic;
+use crate::kernel::host::{SshConnection, listeners, local_addresses};
 use crate::kernel::socket::Socket;
 
-/// What speaks against loading a spec on this host.
-pub(crate) fn against(_compiled: &Compiled, _socket: &mut Socket, _other_namespace: bool) -> Vec<Diagnostic> {
-    Vec::new()
-}
-
-/// How full the conntrack table is.
-#[derive(Debug, Clone, Copy, serde::Serialize)]
-pub(crate) struct Conntrack {
-    pub(crate) count: u64,
-    pub(crate) max: u64,
-}
-
-pub(crate) fn table() -> Option<Conntrack> {
-    let read =
-        |name: &str| std::fs::read_to_string(format!("/proc/sys/net/netfilter/{name}")).ok()?.trim().parse().ok();
-    Some(Conntrack { count: read("nf_conntrack_count")?, max: read("nf_conntrack_max")? })
+/// Everything that speaks against it. In another namespace than the caller's (`--netns`) the caller's ssh session counts only
+/// if it ends there.
+pub(crate) fn against(compiled: &Compiled, socket: &mut Socket, other_namespace: bool) -> Vec<Diagnostic> {
+    let mut found = nat::check(compiled, socket);
+    let local = local_addresses();
+    let here = |ssh: &SshConnection| {
+        !other_namespace || local.iter().any(|local| local.address == ssh.server.ip() && !local.address.is_loopback())
+    };
+    let session = SshConnection::of_this_process().filter(here);
+    found.extend(session.and_then(|ssh| lockout::session(compiled, &ssh, &local)));
+    found.extend(lockout::listeners(compiled, &listeners()));
+    found
 }

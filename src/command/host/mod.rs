@@ -2,7 +2,10 @@
 
 pub(super) mod facts;
 pub(super) mod load;
+mod lockout;
+mod nat;
 pub(super) mod sandbox;
+pub(super) mod stale;
 
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::{host_failure, not_permitted, unsupported_kernel};

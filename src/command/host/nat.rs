@@ -1,0 +1,52 @@
+//! FWC302: NAT rules on the live host.
+
+use crate::compile::Compiled;
+use crate::diagnostic::Diagnostic;
+use crate::diagnostic::finding::{live_nat, unseen_host};
+use crate::kernel::host;
+use crate::kernel::nat::{NatKind, NatRule, survey};
+use crate::kernel::socket::Socket;
+use crate::policy::footprint::{Footprint, NatHook, touched};
+use crate::policy::{table_advice, title};
+use crate::spec::{NatConflict, Tracking};
+
+/// Holds the host's NAT rules against the stateless entries. Nothing stateless, nothing to say.
+pub(crate) fn check(compiled: &Compiled, socket: &mut Socket) -> Vec<Diagnostic> {
+    let policy = &compiled.policy;
+    let Some(first) = policy.entries.iter().find(|entry| entry.tracking == Tracking::Untracked) else {
+        return Vec::new();
+    };
+    let survey = survey(socket);
+    let advice = table_advice(host::conntrack().map(|table| table.max));
+    let mut found: Vec<Diagnostic> =
+        survey.unread.iter().map(|part| unseen_host::report(&part.what, &part.why.to_string())).collect();
+    for rule in &survey.rules {
+        let entry = touched(&footprint(rule), policy);
+        if entry.is_none() && compiled.nat_conflict == NatConflict::Overlap {
+            continue;
+        }
+        let place = entry.unwrap_or(first).place;
+        let name = title(entry.unwrap_or(first));
+        found.push(live_nat::report(&rule.text, entry.map(title).as_deref(), &name, place, &advice));
+    }
+    found
+}
+
+/// What the rule could match. A condition that is not understood only makes it match less.
+fn footprint(rule: &NatRule) -> Footprint {
+    let matching = &rule.matching;
+    Footprint {
+        hooks: match rule.kind {
+            NatKind::Masquerade => &[NatHook::Postrouting],
+            NatKind::Snat => &[NatHook::Postrouting, NatHook::Input],
+            NatKind::Dnat | NatKind::Redirect => &[NatHook::Prerouting, NatHook::Output],
+            NatKind::Other(_) => NatHook::ALL,
+        },
+        family: matching.family,
+        protocols: matching.protocol.clone(),
+        source: matching.source.clone(),
+        destination: matching.destination.clone(),
+        source_ports: matching.source_ports.clone(),
+        destination_ports: matching.destination_ports.clone(),
+    }
+}

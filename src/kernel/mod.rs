@@ -10,6 +10,7 @@ mod element;
 pub mod error;
 pub mod messages;
 pub mod namespace;
+pub mod nat;
 mod nf_tables;
 pub mod normal;
 pub mod socket;

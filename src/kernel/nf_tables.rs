@@ -88,6 +88,10 @@ pub mod set {
     pub const TABLE: u16 = 1;
     /// `NFTA_SET_NAME`.
     pub const NAME: u16 = 2;
+    /// `NFTA_SET_FLAGS`.
+    pub const FLAGS: u16 = 3;
+    /// `NFTA_SET_KEY_LEN`.
+    pub const KEY_LENGTH: u16 = 5;
     /// `NFTA_SET_ID`.
     pub const ID: u16 = 10;
     /// `NFTA_SET_EXPR`.
@@ -130,6 +134,14 @@ pub mod element {
 pub mod data {
     /// `NFTA_DATA_VALUE`.
     pub const VALUE: u16 = 1;
+}
+
+/// Flags of a set.
+pub mod set_flag {
+    /// `NFT_SET_INTERVAL`.
+    pub const INTERVAL: u64 = 4;
+    /// `NFT_SET_CONCAT`.
+    pub const CONCATENATED: u64 = 0x80;
 }
 
 /// Attributes of an expression.

@@ -93,11 +93,13 @@ pub struct MessageIter<'a> {
     rest: &'a [u8],
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+/// A number in host order at an offset.
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+/// A number in host order at an offset.
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
@@ -221,6 +223,12 @@ pub fn text(value: &[u8]) -> String {
 #[must_use]
 pub fn number(value: &[u8]) -> Option<u64> {
     (1..=8).contains(&value.len()).then(|| value.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte)))
+}
+
+/// A number in network order of up to 16 bytes.
+#[must_use]
+pub fn big_endian(value: &[u8]) -> Option<u128> {
+    (value.len() <= 16).then(|| value.iter().fold(0, |sum, &byte| sum << 8 | u128::from(byte)))
 }
 
 /// The value of one attribute in user data, which is a list of type (1 byte), length (1 byte), value: the way in which

@@ -135,6 +135,42 @@ impl<T: Scalar> RangeSet<T> {
         self.common(other).is_some()
     }
 
+    /// What is in both.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let (mut mine, mut theirs) = (self.ranges.iter().peekable(), other.ranges.iter().peekable());
+        let mut both = Vec::new();
+        while let (Some(a), Some(b)) = (mine.peek(), theirs.peek()) {
+            let (start, end) = (a.0.max(b.0), a.1.min(b.1));
+            if start <= end {
+                both.push((start, end));
+            }
+            if a.1 < b.1 {
+                mine.next();
+            } else {
+                theirs.next();
+            }
+        }
+        RangeSet { ranges: both }
+    }
+
+    /// What is not in it.
+    #[must_use]
+    pub fn complement(&self) -> Self {
+        let mut ranges = Vec::with_capacity(self.ranges.len() + 1);
+        let mut free = Some(T::MIN);
+        for (start, end) in &self.ranges {
+            if let (Some(from), Some(to)) = (free, start.previous())
+                && from <= to
+            {
+                ranges.push((from, to));
+            }
+            free = end.next();
+        }
+        ranges.extend(free.map(|from| (from, T::MAX)));
+        RangeSet { ranges }
+    }
+
     /// What is in either.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
@@ -169,8 +205,12 @@ mod tests {
                                          b in proptest::collection::vec((any::<u8>(), any::<u8>()), 0..5)) {
             let build = |p: &[(u8, u8)]| RangeSet::from_ranges(p.iter().map(|&(x, y)| (x.min(y), x.max(y))));
             let (a, b) = (build(&a), build(&b));
-            let common = members(&a).iter().any(|v| b.contains(*v));
-            prop_assert_eq!(a.overlaps(&b), common);
+            let common: Vec<u8> = members(&a).into_iter().filter(|v| b.contains(*v)).collect();
+            prop_assert_eq!(a.overlaps(&b), !common.is_empty());
+            prop_assert_eq!(RangeSet::from_ranges(a.intersection(&b).ranges().to_vec()), a.intersection(&b));
+            prop_assert_eq!(members(&a.intersection(&b)), common);
+            let outside: Vec<u8> = (0..=u8::MAX).filter(|v| !a.contains(*v)).collect();
+            prop_assert_eq!(members(&a.complement()), outside);
         }
     }
 

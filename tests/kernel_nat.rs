@@ -1,0 +1,212 @@
+//! NAT rules that others loaded, found in the real kernel.
+
+mod kernel_scene;
+
+use fwc::kernel::nat::{Backend, NatKind, NatRule, Position, Survey, TableFamily, survey};
+use fwc::kernel::socket::Socket;
+use fwc::net::{Family, RangeSet};
+use kernel_scene::Namespace;
+
+fn look(namespace: &Namespace) -> Survey {
+    namespace.inside(|| survey(&mut Socket::open().unwrap()))
+}
+
+fn rules(namespace: &Namespace) -> Vec<NatRule> {
+    let survey = look(namespace);
+    assert_eq!(survey.unread, []);
+    survey.rules
+}
+
+fn texts(namespace: &Namespace) -> Vec<String> {
+    rules(namespace).into_iter().map(|rule| rule.text).collect()
+}
+
+#[test]
+fn nothing_yields_nothing() {
+    let namespace = Namespace::new();
+    assert_eq!(look(&namespace), Survey::default());
+    namespace.nft(
+        "table ip nat { chain p { type nat hook postrouting priority 100; }; chain u { counter; }; }
+         table inet filter { chain input { type filter hook input priority 0; policy drop; ct state new accept; }; }
+         table inet fwc { chain p { type nat hook postrouting priority 100; masquerade; }; }",
+    );
+    namespace.run("iptables-legacy -t nat -L");
+    namespace.run("ip6tables-legacy -t nat -L");
+    namespace.run("iptables-legacy -t nat -A PREROUTING -p tcp -j LOG");
+    namespace.run("iptables-legacy -t filter -A INPUT -j DROP");
+    namespace.run("iptables-nft -t nat -L");
+    assert_eq!(look(&namespace), Survey::default());
+}
+
+#[test]
+fn nft_rules_are_found_in_every_family() {
+    let namespace = Namespace::new();
+    namespace.nft(
+        "table ip nat {
+           chain post { type nat hook postrouting priority 100; oifname \"eth0\" ip saddr 10.0.0.0/8 masquerade; jump more; };
+           chain more { ip saddr 10.2.0.0/16 snat to 203.0.113.9; };
+         }
+         table ip6 nat { chain pre { type nat hook prerouting priority -100;
+           ip6 daddr 2001:db8::5 tcp dport 8443 dnat to [2001:db8::8]:443; }; }
+         table inet both {
+           set doors { type inet_service; elements = { 8080, 8081 }; };
+           chain pre { type nat hook prerouting priority -100; tcp dport @doors redirect to :80; 
+             ip saddr != 10.0.0.0/8 udp dport 5000-5009 redirect; ct mark 7 meta l4proto { tcp, udp } redirect to :9; };
+           chain filter { type filter hook input priority 0; ip saddr 10.0.0.0/8 accept; };
+         }",
+    );
+    assert_eq!(
+        texts(&namespace),
+        [
+            "inet both pre handle 4: meta l4proto tcp dport 8080-8081 redirect to :80",
+            "inet both pre handle 5: saddr { 0.0.0.0-9.255.255.255, 11.0.0.0-255.255.255.255 } meta l4proto udp dport 5000-5009 redirect",
+            "inet both pre handle 7: meta l4proto { 6, 17 } … redirect to :9",
+            "ip nat post handle 3: oifname \"eth0\" saddr 10.0.0.0/8 masquerade",
+            "ip nat more handle 5: saddr 10.2.0.0/16 snat to 203.0.113.9",
+            "ip6 nat pre handle 2: daddr 2001:db8::5 meta l4proto tcp dport 8443 dnat to [2001:db8::8]:443",
+        ]
+        .map(String::from)
+    );
+    let all = rules(&namespace);
+    let dnat = all.iter().find(|rule| rule.kind == NatKind::Dnat).unwrap();
+    assert_eq!((dnat.family, dnat.matching.family), (TableFamily::Ip6, Some(Family::V6)));
+    assert_eq!(dnat.matching.destination_ports, Some(RangeSet::single(8443)));
+    assert_eq!(dnat.position, Position::Handle(2));
+    assert!(dnat.matching.understood && dnat.matching.source.is_none());
+    assert!(all.iter().all(|rule| rule.backend == Backend::NfTables));
+}
+
+#[test]
+fn nft_merges_neighbouring_fields_and_they_come_apart_again() {
+    let namespace = Namespace::new();
+    namespace.nft(
+        "table ip nat { chain pre { type nat hook prerouting priority -100;
+           ip saddr 192.0.2.1 ip daddr 192.0.2.2 tcp sport 1000 tcp dport 2000 dnat to 10.0.0.1;
+           ip saddr . tcp dport != { 192.0.2.1 . 80 } redirect;
+           ip daddr 192.0.2.0/23 tcp dport >= 60000 redirect; }; }",
+    );
+    assert_eq!(
+        texts(&namespace),
+        [
+            "ip nat pre handle 2: saddr 192.0.2.1 daddr 192.0.2.2 meta l4proto tcp sport 1000 dport 2000 dnat to 10.0.0.1",
+            "ip nat pre handle 4: meta l4proto tcp … redirect",
+            "ip nat pre handle 5: daddr 192.0.2.0/23 meta l4proto tcp dport 60000-65535 redirect",
+        ]
+        .map(String::from)
+    );
+}
+
+/// What Docker loads, for either kind of iptables.
+fn docker(namespace: &Namespace, tool: &str) {
+    for rule in [
+        "-N DOCKER",
+        "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER",
+        "-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER",
+        "-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE",
+        "-A DOCKER -i docker0 -j RETURN",
+        "-A DOCKER ! -i docker0 -d 203.0.113.5 -p tcp -m tcp --dport 8443 -j DNAT --to-destination 172.17.0.2:443",
+        "-A DOCKER -p tcp -m multiport --dports 80,8000:8100 -j REDIRECT --to-ports 3128",
+        "-A POSTROUTING -s 10.0.0.0/8 -o eth+ -j SNAT --to-source 203.0.113.9",
+        "-A PREROUTING -d 198.51.100.0/24 -j NETMAP --to 10.9.8.0/24",
+    ] {
+        namespace.run(&format!("{tool} -t nat {rule}"));
+    }
+}
+
+#[test]
+fn iptables_nft_rules_are_found() {
+    let namespace = Namespace::new();
+    docker(&namespace, "iptables-nft");
+    let all = rules(&namespace);
+    let kinds: Vec<_> = all.iter().map(|rule| (rule.chain.as_str(), rule.kind.clone())).collect();
+    assert_eq!(
+        kinds,
+        [
+            ("DOCKER", NatKind::Dnat),
+            ("DOCKER", NatKind::Redirect),
+            ("PREROUTING", NatKind::Other("NETMAP".into())),
+            ("POSTROUTING", NatKind::Masquerade),
+            ("POSTROUTING", NatKind::Snat),
+        ]
+    );
+    same_meaning(&all);
+}
+
+#[test]
+fn iptables_legacy_rules_are_found() {
+    let namespace = Namespace::new();
+    docker(&namespace, "iptables-legacy");
+    let all = rules(&namespace);
+    same_meaning(&all);
+    let texts: Vec<_> = all.iter().map(|rule| rule.text.as_str()).collect();
+    assert_eq!(
+        texts,
+        [
+            "iptables-legacy nat PREROUTING rule 2: daddr 198.51.100.0/24 NETMAP",
+            "iptables-legacy nat POSTROUTING rule 1: saddr 172.17.0.0/16 … masquerade",
+            "iptables-legacy nat POSTROUTING rule 2: oifname \"eth*\" saddr 10.0.0.0/8 snat to 203.0.113.9",
+            "iptables-legacy nat DOCKER rule 2: daddr 203.0.113.5 meta l4proto tcp dport 8443 … dnat to 172.17.0.2:443",
+            "iptables-legacy nat DOCKER rule 3: meta l4proto tcp dport { 80, 8000-8100 } redirect to :3128",
+        ]
+    );
+}
+
+/// Both kinds of iptables mean the same by the same words.
+fn same_meaning(all: &[NatRule]) {
+    let find = |kind: NatKind| all.iter().find(|rule| rule.kind == kind).unwrap();
+    let dnat = &find(NatKind::Dnat).matching;
+    assert_eq!(dnat.family, Some(Family::V4));
+    assert_eq!(dnat.destination, Some(["203.0.113.5".parse().unwrap()].into_iter().collect()));
+    assert_eq!((&dnat.protocol, &dnat.destination_ports), (&Some(RangeSet::single(6)), &Some(RangeSet::single(8443))));
+    assert!(!dnat.understood && dnat.incoming.is_none());
+    let redirect = &find(NatKind::Redirect).matching;
+    assert_eq!(redirect.destination_ports, Some(RangeSet::from_ranges([(80, 80), (8000, 8100)])));
+    assert!(redirect.understood);
+    let snat = &find(NatKind::Snat).matching;
+    let outgoing = snat.outgoing.as_ref().unwrap();
+    assert!(outgoing.matches("eth7") && !outgoing.matches("ens1"));
+    assert_eq!(snat.source, Some(["10.0.0.0/8".parse().unwrap()].into_iter().collect()));
+    assert!(find(NatKind::Snat).text.ends_with("snat to 203.0.113.9"));
+    assert!(find(NatKind::Dnat).text.ends_with("dnat to 172.17.0.2:443"));
+    assert!(find(NatKind::Redirect).text.ends_with("redirect to :3128"));
+    assert_eq!(all.len(), 5);
+}
+
+#[test]
+fn ip6tables_rules_are_found_in_both_kinds() {
+    for (tool, backend) in [("ip6tables-nft", Backend::NfTables), ("ip6tables-legacy", Backend::Legacy)] {
+        let namespace = Namespace::new();
+        namespace.run(&format!(
+            "{tool} -t nat -A POSTROUTING -s fd00::/64 ! -d fd00::/8 -p udp -m udp --sport 5000:5009 -j MASQUERADE"
+        ));
+        namespace.run(&format!("{tool} -t nat -A PREROUTING -i eth0 -d 2001:db8::5/128 -p tcp -m tcp --dport 80 -j DNAT --to-destination [2001:db8::8]:8080"));
+        let all = rules(&namespace);
+        let find = |kind: NatKind| all.iter().find(|rule| rule.kind == kind).unwrap();
+        let (dnat, masquerade) = (find(NatKind::Dnat), find(NatKind::Masquerade));
+        assert_eq!(all.len(), 2);
+        assert!(all.iter().all(|rule| rule.backend == backend && rule.family == TableFamily::Ip6));
+        assert_eq!(masquerade.matching.source_ports, Some(RangeSet::range(5000, 5009)));
+        let destination = masquerade.matching.destination.as_ref().unwrap();
+        assert!(destination.contains("2001:db8::1".parse().unwrap()));
+        assert!(!destination.contains("fd00:1::1".parse().unwrap()));
+        assert_eq!(dnat.matching.incoming.as_ref().unwrap().name, "eth0");
+        assert!(dnat.matching.understood && masquerade.matching.understood, "{all:?}");
+        assert!(dnat.text.ends_with("dnat to [2001:db8::8]:8080"), "{}", dnat.text);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_said() {
+    let namespace = Namespace::new();
+    let survey = namespace.inside(|| {
+        let mut socket = Socket::open().unwrap();
+        // This thread alone loses root's rights to files.
+        nix::unistd::setfsgid(1000.into());
+        nix::unistd::setfsuid(1000.into());
+        survey(&mut socket)
+    });
+    // The names of the legacy tables are root's, and netlink asks for other rights.
+    assert_eq!(survey.rules, []);
+    assert!(survey.unread.iter().any(|unread| unread.what.contains("iptables-legacy")), "{survey:?}");
+    assert!(survey.unread.iter().all(|unread| unread.why.is_permission()), "{survey:?}");
+}

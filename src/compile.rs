@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::diagnostic::Diagnostic;
 use crate::lower::lower;
 use crate::parse;
-use crate::policy::{Policy, resolve};
+use crate::policy::{Policy, Role, resolve};
 use crate::ruleset::Ruleset;
 use crate::source::{Place, Sources};
 use crate::spec::{NatConflict, Spec};
@@ -26,6 +26,15 @@ pub struct Compiled {
     pub whole: Place,
     /// SHA-256 of all texts that make the spec up (spec and set files, in the order read), in hex.
     pub hash: String,
+}
+
+impl Compiled {
+    /// Where a missing service would be written: beside the last one, else anywhere in the spec.
+    #[must_use]
+    pub fn beside_services(&self) -> Place {
+        let services = self.policy.entries.iter().rfind(|entry| matches!(entry.role, Role::Service { .. }));
+        services.map_or(self.whole, |entry| entry.place)
+    }
 }
 
 /// What became of a spec: its texts, everything that is wrong or odd, and the result where nothing is wrong.

@@ -23,7 +23,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("FWC121", "src/parse/report.rs"),
     ("FWC302", "tests/live_nat.rs"),
     ("FWC401", "tests/lockout.rs"),
-    ("FWC403", "src/command/host/report.rs"),
+    ("FWC403", "src/command/host/mod.rs"),
     ("FWC404", "tests/live_nat.rs"),
     ("FWC501", "tests/transaction.rs"),
     ("FWC502", "tests/transaction.rs"),

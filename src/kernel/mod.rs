@@ -8,6 +8,7 @@ pub mod counters;
 pub mod difference;
 mod element;
 pub mod error;
+pub mod host;
 pub mod messages;
 pub mod namespace;
 pub mod nat;
@@ -16,6 +17,7 @@ pub mod normal;
 pub mod socket;
 pub mod table;
 pub mod transaction;
+pub mod version;
 pub mod wire;
 
 pub use error::KernelError;

@@ -14,8 +14,10 @@ use crate::spec::{Direction, Fate, State};
 
 /// The session that fwc runs in, if the rules would end it.
 pub(crate) fn session(compiled: &Compiled, ssh: &SshConnection, local: &[LocalAddress]) -> Option<Diagnostic> {
-    // The interface with the server's address is where the session comes in, unless the host routes oddly.
-    let owner = local.iter().find(|local| local.address == ssh.server.ip());
+    // The interface with the server's address is where the session comes in, unless the host routes oddly. An address that
+    // sits on lo (anycast, load balancers) is reached from outside all the same.
+    let from_here = ssh.client.ip().is_loopback() || local.iter().any(|local| local.address == ssh.client.ip());
+    let owner = local.iter().find(|local| local.address == ssh.server.ip() && (from_here || local.interface != "lo"));
     let interface: Option<Interface> = owner.and_then(|local| local.interface.parse().ok());
     let packet = Packet {
         source: ssh.client.ip(),
@@ -38,7 +40,7 @@ pub(crate) fn session(compiled: &Compiled, ssh: &SshConnection, local: &[LocalAd
                 _ => "no entry accepts it, and `policy.input` is drop",
             };
             let (client, server) = (ssh.client.to_string(), ssh.server.to_string());
-            lockout::session(&client, &server, ssh.server.port(), decided, compiled.whole)
+            lockout::session(&client, &server, ssh.server.port(), decided, compiled.beside_services())
         })
     })
 }
@@ -57,7 +59,7 @@ pub(crate) fn listeners(compiled: &Compiled, listeners: &[Listener]) -> Vec<Diag
         }
         ports.push(port);
         let process = listener.process.as_ref().map_or("somebody", |process| process.name.as_str());
-        found.push(lockout::listener(process, &listener.address.to_string(), port, compiled.whole));
+        found.push(lockout::listener(process, &listener.address.to_string(), port, compiled.beside_services()));
     }
     found
 }
@@ -67,7 +69,8 @@ fn has_entry(compiled: &Compiled, address: IpAddr, port: u16) -> bool {
     let listening = if address.is_unspecified() { Addresses::Any } else { Addresses::Range(AddrRange::host(address)) };
     let services = compiled.policy.entries.iter().filter(|entry| matches!(entry.role, Role::Service { .. }));
     services.flat_map(|entry| &entry.servers).any(|server| {
-        let tcp = matches!(&server.transport, Transport::Ports(crate::net::Protocol::TCP, ports) if ports.contains(port));
+        let tcp =
+            matches!(&server.transport, Transport::Ports(crate::net::Protocol::TCP, ports) if ports.contains(port));
         tcp && compiled.policy.sets.overlap(server.addresses, listening)
     })
 }

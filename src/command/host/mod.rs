@@ -12,6 +12,7 @@ use crate::diagnostic::finding::{host_failure, not_permitted, unsupported_kernel
 use crate::kernel::KernelError;
 use crate::kernel::namespace::{self, NamespaceError};
 use crate::kernel::socket::Socket;
+use crate::kernel::version::{KernelTooOld, require_supported};
 
 /// Goes into a named network namespace, or stays where it is.
 pub(super) fn enter(netns: Option<&str>) -> Result<(), Diagnostic> {
@@ -20,7 +21,12 @@ pub(super) fn enter(netns: Option<&str>) -> Result<(), Diagnostic> {
 
 /// A socket to the namespace that the process is in.
 pub(super) fn socket() -> Result<Socket, Diagnostic> {
+    supported(require_supported())?;
     Socket::open().map_err(|error| kernel_failure(&error))
+}
+
+fn supported(kernel: Result<(), KernelTooOld>) -> Result<(), Diagnostic> {
+    kernel.map_err(|old| unsupported_kernel::report(&old.to_string()))
 }
 
 /// A question to the kernel that got no usable answer.
@@ -45,5 +51,19 @@ pub(super) fn namespace_failure(error: &NamespaceError) -> Diagnostic {
     match error {
         NamespaceError::Forbidden(_) | NamespaceError::Exhausted => not_permitted::report(error.to_string(), help),
         _ => host_failure::report(error.to_string(), help),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::version::KernelVersion;
+
+    #[test]
+    fn an_old_kernel_is_named() {
+        let found = KernelVersion { major: 4, minor: 19 };
+        let diagnostic = supported(Err(KernelTooOld { found })).unwrap_err();
+        assert_eq!(diagnostic.finding.code, "FWC403");
+        assert!(diagnostic.message.contains("4.19") && diagnostic.message.contains("5.10"), "{}", diagnostic.message);
     }
 }

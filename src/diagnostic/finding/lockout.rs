@@ -30,13 +30,13 @@ pub fn session(client: &str, server: &str, port: u16, decided: &str, place: Plac
         format!("this would cut off the ssh session from {client} to {server} that you are in: {decided}"),
         entry(port),
     )
-    .at(place, format!("nothing here accepts tcp from {client} to port {port}"))
+    .at(place, format!("nothing accepts tcp from {client} to port {port}: an entry is missing beside this one"))
 }
 
 /// sshd listens on `port`, and no entry speaks of it.
 pub fn listener(process: &str, address: &str, port: u16, place: Place) -> Diagnostic {
     Diagnostic::new(&FINDING, format!("{process} listens on {address}, and no service has that port"), entry(port))
-        .at(place, format!("no entry for tcp port {port}"))
+        .at(place, format!("an entry for tcp port {port} is missing beside this one"))
 }
 
 fn entry(port: u16) -> String {

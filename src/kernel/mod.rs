@@ -8,14 +8,17 @@ pub mod counters;
 pub mod difference;
 mod element;
 pub mod error;
+pub mod host;
 pub mod messages;
 pub mod namespace;
 pub mod nat;
 mod nf_tables;
 pub mod normal;
+pub mod parts;
 pub mod socket;
 pub mod table;
 pub mod transaction;
+pub mod version;
 pub mod wire;
 
 pub use error::KernelError;

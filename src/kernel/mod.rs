@@ -14,6 +14,7 @@ pub mod namespace;
 pub mod nat;
 mod nf_tables;
 pub mod normal;
+pub mod parts;
 pub mod socket;
 pub mod table;
 pub mod transaction;

@@ -6,6 +6,7 @@
 //! the generation says whether anything was committed, and reading back (see [`super::table`]) says what.
 
 use std::fmt;
+use std::ops::Range;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -13,7 +14,6 @@ use nix::libc;
 use super::KernelError;
 use super::element::guilty_element;
 use super::messages::{Messages, Subject};
-use super::namespace::Sandbox;
 use super::nf_tables::{batch, message};
 use super::socket::{Generation, Socket};
 use super::wire::{self, Attribute, HEADER, Malformed, Message, Request};
@@ -37,8 +37,8 @@ const ERROR_OFFSET: u16 = 2;
 #[must_use = "a transaction does nothing until it is committed"]
 pub struct Transaction<'a> {
     messages: &'a Messages,
-    /// Which parts of the index; all of them but for [`load_in_parts`].
-    range: std::ops::Range<usize>,
+    /// Which parts of the index; all of them but for [`super::parts`].
+    range: Range<usize>,
     decided_at: Option<Generation>,
 }
 
@@ -147,6 +147,11 @@ impl<'a> Transaction<'a> {
     /// A transaction of all messages.
     pub fn new(messages: &'a Messages) -> Self {
         Transaction { messages, range: 0..messages.index.len(), decided_at: None }
+    }
+
+    /// A transaction of some of the messages.
+    pub(super) fn of_range(messages: &'a Messages, range: Range<usize>) -> Self {
+        Transaction { messages, range, decided_at: None }
     }
 
     /// Commits only if the ruleset is still the one of this generation.
@@ -310,33 +315,37 @@ fn extended_answer(answer: &Message<'_>) -> Extended {
     extended
 }
 
-/// Loads messages in as many transactions as the socket needs, in their order.
-///
-/// Between them the ruleset is half loaded, so this is for a sandbox only, where no packet can see it: a user without
-/// privileges cannot enlarge the socket's buffer and could not check a large spec otherwise.
-///
-/// # Errors
-/// As [`Transaction::commit`]; parts before the guilty one stay loaded in the sandbox.
-pub fn load_in_parts(
-    messages: &Messages,
-    socket: &mut Socket,
-    _proof: &Sandbox,
-) -> Result<Committed, TransactionError> {
-    let limit = socket.make_room(messages.bytes.len().saturating_add(256))?;
-    // Room for the batch's begin and end.
-    let room = limit.saturating_sub(256);
-    let mut start = 0;
-    loop {
-        let from = messages.index.get(start).map_or(messages.bytes.len(), |part| part.offset);
-        // The part that begins beyond the room does not fit itself, nor does the one before it, whose end is there.
-        let over = messages.index.partition_point(|part| part.offset.saturating_sub(from) <= room);
-        let rest_fits = messages.bytes.len() - from <= room;
-        let end = if rest_fits { messages.index.len() } else { over.saturating_sub(1).max(start + 1) };
-        let transaction = Transaction { messages, range: start..end, decided_at: None };
-        let committed = transaction.commit(socket)?;
-        if end >= messages.index.len() {
-            return Ok(committed);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::messages::Part;
+
+    #[test]
+    fn messages_that_are_not_what_the_index_says_are_not_sent() {
+        let part = |offset| Part { offset, subject: Subject { what: String::new(), place: None } };
+        let bytes = Request::netfilter(message::NEW_TABLE, REQUEST, 1).finish(0);
+        let mut messages = Messages { index: vec![part(0), part(bytes.len())], bytes: bytes.repeat(2) };
+        assert!(Transaction::new(&messages).assemble(1, Ending::Commit).is_ok());
+        messages.index.pop();
+        let assembled = Transaction::new(&messages).assemble(1, Ending::Commit);
+        assert!(matches!(assembled, Err(TransactionError::Encoding(_))), "{assembled:?}");
+    }
+
+    /// What Linux 6.18 answered to a rule whose lookup names no set: errno, the request's header, the offset.
+    #[test]
+    fn extended_answers_are_read_capped_or_not() {
+        let mut payload = (-libc::ENOENT).to_ne_bytes().to_vec();
+        payload.extend([72u8, 0, 0, 0, 6, 10, 1, 12, 5, 0, 0, 0, 0, 0, 0, 0]);
+        let mut whole = payload.clone();
+        whole.resize(4 + 72, 0xee);
+        let attributes = [8u8, 0, 2, 0, 44, 0, 0, 0, 7, 0, 1, 0, b'n', b'o', 0, 0];
+        payload.extend(attributes);
+        whole.extend(attributes);
+        let answer = |flags, payload| Message { kind: ERROR, flags, sequence: 5, payload };
+        for (flags, payload) in [(CAPPED | ACK_ATTRIBUTES, &payload), (ACK_ATTRIBUTES, &whole)] {
+            let extended = extended_answer(&answer(flags, payload));
+            assert_eq!((extended.offset, extended.words.as_deref()), (Some(44), Some("no")));
         }
-        start = end;
+        assert!(extended_answer(&answer(CAPPED, &payload)).offset.is_none());
     }
 }

@@ -5,9 +5,9 @@ use super::{kernel_failure, namespace_failure, socket};
 use crate::compile::Compiled;
 use crate::diagnostic::Diagnostic;
 use crate::kernel::namespace;
+use crate::kernel::parts::load_in_parts;
 use crate::kernel::socket::Socket;
 use crate::kernel::table;
-use crate::kernel::transaction::load_in_parts;
 
 /// The process is in a namespace of its own, until it ends.
 pub(crate) struct Sandbox {

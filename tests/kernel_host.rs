@@ -1,0 +1,87 @@
+//! Facts about the host and namespaces, in private network namespaces.
+
+mod kernel_scene;
+
+use std::net::TcpListener;
+
+use fwc::kernel::host::{conntrack, listeners, local_addresses, memory};
+use fwc::kernel::namespace::{NamespaceError, enter, sandbox};
+use fwc::kernel::socket::Socket;
+use fwc::kernel::version::require_supported;
+use kernel_scene::Namespace;
+
+#[test]
+fn listeners_have_their_process_and_sshd_is_known_by_its_name() {
+    let namespace = Namespace::new();
+    namespace.run("ip link set lo up");
+    assert_eq!(namespace.inside(listeners), []);
+    std::fs::write("/proc/self/comm", "sshd").unwrap();
+    let found = namespace.inside(|| {
+        let _v4 = TcpListener::bind("127.0.0.1:2222").unwrap();
+        let _v6 = TcpListener::bind("[::]:22").unwrap();
+        listeners()
+    });
+    let texts: Vec<_> = found.iter().map(|found| found.address.to_string()).collect();
+    assert_eq!(texts, ["127.0.0.1:2222", "[::]:22"]);
+    for listener in &found {
+        let process = listener.process.as_ref().unwrap();
+        assert_eq!((process.id as u32, process.name.as_str()), (std::process::id(), "sshd"));
+        assert!(listener.ssh);
+    }
+    std::fs::write("/proc/self/comm", "httpd").unwrap();
+    let other = Namespace::new();
+    other.run("ip link set lo up");
+    let found = other.inside(|| {
+        let _v4 = TcpListener::bind("127.0.0.1:22").unwrap();
+        listeners()
+    });
+    assert!(!found[0].ssh && found[0].process.as_ref().unwrap().name == "httpd");
+}
+
+#[test]
+fn local_addresses_are_those_of_the_namespace() {
+    let namespace = Namespace::new();
+    namespace.run("ip link add eth0 type veth peer name eth1");
+    namespace.run("ip address add 203.0.113.5/24 dev eth0");
+    namespace.run("ip address add 2001:db8::5/64 dev eth0 nodad");
+    namespace.run("ip link set eth0 up");
+    let found = namespace.inside(local_addresses);
+    for address in ["203.0.113.5", "2001:db8::5"] {
+        assert!(found.iter().any(|a| a.interface == "eth0" && a.address.to_string() == address), "{found:?}");
+    }
+    assert!(found.iter().all(|a| ["eth0", "eth1", "lo"].contains(&a.interface.as_str())), "{found:?}");
+}
+
+#[test]
+fn the_conntrack_table_and_memory_have_figures() {
+    let namespace = Namespace::new();
+    namespace.nft("table inet t { chain c { type filter hook input priority 0; ct state new accept; }; }");
+    let table = namespace.inside(conntrack).unwrap();
+    assert!(table.max > 0 && table.buckets > 0 && table.count <= table.max);
+    assert!(memory().unwrap() > 16 * 1024 * 1024);
+    assert_eq!(require_supported(), Ok(()));
+}
+
+#[test]
+fn a_sandbox_is_empty_with_loopback_up() {
+    let namespace = Namespace::new();
+    namespace.nft("table ip t { chain c { counter; }; }");
+    namespace.inside(|| {
+        let outside = Socket::open().unwrap().generation().unwrap();
+        assert!(sandbox().unwrap().privileged);
+        assert_ne!(Socket::open().unwrap().generation().unwrap(), outside);
+        let found = local_addresses();
+        assert!(found.iter().any(|address| address.address.to_string() == "127.0.0.1"), "{found:?}");
+        let listener = TcpListener::bind("127.0.0.1:80").unwrap();
+        std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    });
+    assert!(namespace.ruleset().contains("table ip t"));
+}
+
+#[test]
+fn names_that_are_no_namespaces_are_refused() {
+    assert_eq!(enter("fwc-test-K-nowhere"), Err(NamespaceError::Missing("fwc-test-K-nowhere".into())));
+    for name in ["", ".", "..", "a/b", "../net/lo"] {
+        assert_eq!(enter(name), Err(NamespaceError::Name(name.into())));
+    }
+}

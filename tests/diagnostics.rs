@@ -92,7 +92,7 @@ fn every_code_can_happen() {
 #[test]
 fn programs_get_the_same_places() {
     let (sources, diagnostics) = check(Path::new("tests/diagnostics/directory/spec"));
-    let text = json::render(&diagnostics, &sources).unwrap();
+    let text = json::render([(diagnostics.as_slice(), &sources)]).unwrap();
     let document: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(document["format"], "fwc-diagnostics");
     assert_eq!(document["version"], 1);

@@ -23,7 +23,7 @@ fn child_reads_what_it_is_given() {
     let path = given.clone().unwrap_or_else(|| "examples/web.yaml".into());
     let outcome = fwc::compile::check(Path::new(&path));
     let text = human::render(&outcome.diagnostics, &outcome.sources, Look::plain()).unwrap();
-    let json = fwc::diagnostic::json::render(&outcome.diagnostics, &outcome.sources).unwrap();
+    let json = fwc::diagnostic::json::render([(outcome.diagnostics.as_slice(), &outcome.sources)]).unwrap();
     assert!(outcome.diagnostics.len() <= 1_001, "a flood is cut");
     let codes: Vec<&str> = outcome.diagnostics.iter().map(|diagnostic| diagnostic.finding.code).take(3).collect();
     println!("\ncodes {} text {} json {}", codes.join(" "), text.len(), json.len());

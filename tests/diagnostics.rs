@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use fwc::diagnostic::human::{self, Look};
+use fwc::diagnostic::json;
 use fwc::diagnostic::{Diagnostic, finding};
 use fwc::source::Sources;
 
@@ -85,4 +86,28 @@ fn every_code_can_happen() {
     let unseen: Vec<&str> =
         finding::ALL.iter().map(|finding| finding.code).filter(|code| !seen.contains(*code)).collect();
     assert!(unseen.is_empty(), "no golden folder shows {unseen:?}");
+}
+
+/// The documented shape, with both places of a clash in two files.
+#[test]
+fn programs_get_the_same_places() {
+    let (sources, diagnostics) = check(Path::new("tests/diagnostics/directory/spec"));
+    let text = json::render([(diagnostics.as_slice(), &sources)]).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["format"], "fwc-diagnostics");
+    assert_eq!(document["version"], 1);
+    let clash = &document["diagnostics"][1];
+    let expected = serde_json::json!({
+        "code": "FWC104",
+        "severity": "error",
+        "message": "service `web` is given twice",
+        "help": "remove one of the two, or give one another name",
+        "labels": [
+            {"file": "tests/diagnostics/directory/spec/20-more.yaml", "line": 4, "column": 3, "end_line": 4, "end_column": 6,
+             "start_byte": 61, "end_byte": 64, "text": "again here"},
+            {"file": "tests/diagnostics/directory/spec/10-base.yaml", "line": 4, "column": 3, "end_line": 4, "end_column": 6,
+             "start_byte": 45, "end_byte": 48, "text": "first given here"},
+        ],
+    });
+    assert_eq!(clash, &expected);
 }

@@ -92,7 +92,9 @@ fn render_one(
             files.push(label.place.file);
         }
     }
-    files.iter().for_each(|&file| texts.load(file));
+    for &file in &files {
+        texts.load(file);
+    }
     let main = files.first().copied();
     let part = |file: Option<FileId>| Part {
         diagnostic,
@@ -134,7 +136,7 @@ impl fmt::Debug for Part<'_> {
 
 impl fmt::Display for Part<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.code { &self.diagnostic.message } else { "" }.replace(char::is_control, " ").as_str())
+        f.write_str(if self.code { &self.diagnostic.message } else { "" }.replace(is_harmful, "?").as_str())
     }
 }
 
@@ -153,7 +155,7 @@ impl miette::Diagnostic for Part<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        let help = || self.diagnostic.help.replace(|c: char| c.is_control() && c != '\n', " ");
+        let help = || self.diagnostic.help.replace(|c| is_harmful(c) && c != '\n', "?");
         (self.help && !self.diagnostic.help.is_empty()).then(|| Box::new(help()) as Box<dyn fmt::Display>)
     }
 
@@ -166,7 +168,7 @@ impl miette::Diagnostic for Part<'_> {
         let here = self.diagnostic.labels.iter().filter(|label| Some(label.place.file) == self.file);
         let mut main = self.diagnostic.labels.first().filter(|_| self.code);
         Some(Box::new(here.map(move |label| {
-            let words = (!label.text.is_empty()).then(|| label.text.replace(char::is_control, " "));
+            let words = (!label.text.is_empty()).then(|| label.text.replace(is_harmful, "?"));
             let span = text.clip(label);
             if main.take().is_some() {
                 LabeledSpan::new_primary_with_span(words, span)
@@ -187,19 +189,22 @@ impl Texts<'_> {
     fn load(&mut self, file: FileId) {
         let Some(source) = self.sources.get(file) else { return };
         self.shown.entry(file).or_insert_with(|| Shown {
-            name: source.name.replace(char::is_control, "?"),
+            name: source.name.replace(is_harmful, "?"),
             text: harmless(&source.text),
             lines: Lines::of(&source.text),
         });
     }
 }
 
-/// A text with every character that can move the cursor or turn the writing direction replaced by as many bytes.
+/// Whether a character can move the cursor or turn the writing direction.
+fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// A text with every harmful character replaced by as many bytes.
 fn harmless(text: &str) -> Cow<'_, str> {
-    let harmful = |c: char| {
-        c.is_control() && !matches!(c, '\n' | '\r' | '\t')
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
+    let harmful = |c: char| is_harmful(c) && !matches!(c, '\n' | '\r' | '\t');
     if !text.contains(harmful) {
         return Cow::Borrowed(text);
     }
@@ -247,13 +252,18 @@ impl Shown<'_> {
         end - start > WIDEST_LINE
     }
 
-    /// The bytes to show for a span: whole lines with context, or a part of one line that is too wide.
-    fn window(&self, start: usize, end: usize, before: usize, after: usize) -> (usize, usize) {
+    /// The bytes to show for a span: whole lines with context, or a part of one line that is too wide. None where that
+    /// would not show all of the span, so that its labels get snippets of their own.
+    fn window(&self, start: usize, end: usize, before: usize, after: usize) -> Option<(usize, usize)> {
         let (first, last) = (self.lines.line(start), self.lines.line(end.max(start + 1) - 1));
-        if first == last && self.is_wide(first) {
+        if self.is_wide(first) {
             let (line_start, line_end) = self.lines.range(first);
             let from = self.boundary(start.saturating_sub(BEFORE_LABEL).max(line_start));
-            return (from, self.boundary((from + WIDEST_LINE).min(line_end)));
+            let to = self.boundary((from + WIDEST_LINE).min(line_end));
+            return (end <= to).then_some((from, to));
+        }
+        if (first..=last).any(|line| self.is_wide(line)) {
+            return None;
         }
         let (mut top, mut bottom) = (first, last);
         while top > 0 && first - top < before && !self.is_wide(top - 1) {
@@ -262,7 +272,8 @@ impl Shown<'_> {
         while bottom + 1 < self.lines.count() && bottom - last < after && !self.is_wide(bottom + 1) {
             bottom += 1;
         }
-        (self.lines.range(top).0, self.lines.range(bottom).1)
+        let (from, to) = (self.lines.range(top).0, self.lines.range(bottom).1);
+        (to - from <= LARGEST_SNIPPET).then_some((from, to))
     }
 }
 
@@ -278,10 +289,8 @@ impl miette::SourceCode for Shown<'_> {
             return Err(MietteError::OutOfBounds);
         }
         // Without context, miette asks for the place of the span's own first character.
-        let (from, to) = if before + after == 0 { (start, end) } else { self.window(start, end, before, after) };
-        if to - from > LARGEST_SNIPPET {
-            return Err(MietteError::OutOfBounds);
-        }
+        let window = if before + after == 0 { Some((start, end)) } else { self.window(start, end, before, after) };
+        let (from, to) = window.ok_or(MietteError::OutOfBounds)?;
         let data = self.text.get(from..to).ok_or(MietteError::OutOfBounds)?;
         let (line, column) = self.lines.position(&self.text, from);
         let line_count = self.lines.line(to.max(from + 1) - 1) - self.lines.line(from) + 1;

@@ -7,7 +7,7 @@ const STEP: usize = 4096;
 pub(super) struct Lines {
     /// Byte offsets, the first 0.
     starts: Vec<usize>,
-    /// Characters before each multiple of `STEP`.
+    /// Characters before each multiple of `STEP`; empty where all text is ASCII.
     characters: Vec<usize>,
     length: usize,
 }
@@ -15,17 +15,18 @@ pub(super) struct Lines {
 impl Lines {
     /// Looks through a text once.
     pub(super) fn of(text: &str) -> Lines {
-        let ends = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at + 1);
-        let mut count = 0;
-        let characters = text.as_bytes().chunks(STEP).map(|chunk| {
-            count += characters_in(chunk);
-            count
-        });
-        Lines {
-            starts: std::iter::once(0).chain(ends).collect(),
-            characters: std::iter::once(0).chain(characters).collect(),
-            length: text.len(),
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        let starts = std::iter::once(0).chain(ends).collect();
+        let mut characters = Vec::new();
+        if !text.is_ascii() {
+            let mut count = 0;
+            characters.push(0);
+            characters.extend(text.as_bytes().chunks(STEP).map(|chunk| {
+                count += characters_in(chunk);
+                count
+            }));
         }
+        Lines { starts, characters, length: text.len() }
     }
 
     /// The line of a byte, from 0.
@@ -53,6 +54,9 @@ impl Lines {
 
     fn characters_before(&self, text: &str, byte: usize) -> usize {
         let byte = byte.min(self.length);
+        if self.characters.is_empty() {
+            return byte;
+        }
         let step = byte / STEP;
         let rest = text.as_bytes().get(step * STEP..byte).unwrap_or_default();
         self.characters.get(step).copied().unwrap_or(0) + characters_in(rest)

@@ -76,10 +76,12 @@ fn sections(r: &mut Reader<'_, '_>, fields: [Option<Field>; 12], spec: &mut Spec
 
 /// May stand in every file of a directory.
 fn check_version(r: &mut Reader<'_, '_>, field: &Field) {
-    if let Some((text, style)) = r.text(field)
-        && (text != "1" || style != Style::Plain)
-    {
-        r.report.add(version::report(text, r.tree.own_place(field.value)));
+    let Some((text, style)) = r.text(field) else { return };
+    let place = r.tree.own_place(field.value);
+    if text != "1" {
+        r.report.add(version::report(text, place));
+    } else if style != Style::Plain {
+        r.report.add(wrong_shape::report("`version`", "a number", "a text in quotes", "write `version: 1`", place));
     }
 }
 
@@ -188,7 +190,7 @@ fn sizing(r: &mut Reader<'_, '_>, field: &Field, conntrack: &mut Option<Placed<C
         Shape::Scalar(keys::DISABLED, _) => Some(Conntrack::Disabled),
         Shape::Scalar(text, _) => {
             let place = r.tree.own_place(field.value);
-            r.report.add(word::report("`conntrack`", text, &[keys::DISABLED, "a mapping"], place));
+            r.report.add(word::conntrack(text, place));
             None
         }
         _ => table(r, field),

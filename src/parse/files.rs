@@ -111,8 +111,7 @@ pub(super) fn set_files<'a>(
         let text = match regular(&full, MOST_SET_BYTES).map(String::from_utf8) {
             Ok(Ok(text)) => text,
             Ok(Err(error)) => {
-                let file = not_utf8(name, &error, sources, report);
-                report.broken |= file.is_none();
+                not_utf8(name, &error, sources, report);
                 continue;
             }
             Err(Refused { reason, help }) => {
@@ -146,8 +145,9 @@ fn add(name: String, bytes: Result<Vec<u8>, Refused>, sources: &mut Sources, rep
     match bytes.map(String::from_utf8) {
         Ok(Ok(text)) => Some(sources.add(name, text)),
         Ok(Err(error)) => {
+            not_utf8(name, &error, sources, report);
             report.broken = true;
-            not_utf8(name, &error, sources, report)
+            None
         }
         Err(refused) => {
             unreadable(&name, &refused, sources, report);
@@ -157,12 +157,7 @@ fn add(name: String, bytes: Result<Vec<u8>, Refused>, sources: &mut Sources, rep
 }
 
 /// Reports the first byte that is not UTF-8. Up to it, the shown text is the file's.
-fn not_utf8(
-    name: String,
-    error: &std::string::FromUtf8Error,
-    sources: &mut Sources,
-    report: &mut Report,
-) -> Option<FileId> {
+fn not_utf8(name: String, error: &std::string::FromUtf8Error, sources: &mut Sources, report: &mut Report) {
     let at = error.utf8_error().valid_up_to();
     let byte = error.as_bytes().get(at).copied().unwrap_or(0);
     let shown = String::from_utf8_lossy(error.as_bytes()).into_owned();
@@ -171,7 +166,6 @@ fn not_utf8(
     let file = sources.add(name.clone(), shown);
     let place = Place { file, start, end: start.saturating_add(replacement) };
     report.add(unreadable::not_utf8(&name, byte, place));
-    None
 }
 
 /// Reports a spec that cannot be read. Its source is empty.

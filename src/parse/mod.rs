@@ -40,10 +40,7 @@ struct Draft {
 /// mistakes it lacks what they concern: a refused value is absent, a set or `from` whose items are all refused is empty.
 pub fn read(path: &Path, sources: &mut Sources) -> (Option<Spec>, Vec<Diagnostic>) {
     let mut draft = Draft::default();
-    let folder = match path.is_dir() {
-        true => path,
-        false => path.parent().unwrap_or(Path::new("")),
-    };
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
     let files = files::spec_files(path, sources, &mut draft.report);
     finish(draft, files, folder, sources)
 }

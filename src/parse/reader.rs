@@ -12,7 +12,7 @@ use crate::diagnostic::finding::{
     self, empty, given_twice, missing_key, not_yaml, number, unknown_key, word, wrong_shape,
 };
 use crate::diagnostic::nearest;
-use crate::net::{AddressPattern, Invalid};
+use crate::net::{AddressPattern, Invalid, PortSet};
 use crate::source::{Place, Placed};
 
 /// Longest value in bytes: 65,535 ports fit.
@@ -94,19 +94,17 @@ impl<'t> Reader<'t, '_> {
                     let help = "keep one of the two; a list holds several values";
                     self.report.add(given_twice::report(&format!("`{text}`"), help, *first, key.at));
                 }
-                None => {
-                    self.unknown_key(text, owner, keys, key.at);
-                    self.meant.extend(nearest(text, keys.iter().copied()));
-                }
+                None => self.unknown_key(text, owner, keys, key.at),
             }
         }
         Some(found)
     }
 
-    fn unknown_key(&mut self, key: &str, owner: &Owner<'_>, known: &[&str], place: Place) {
+    fn unknown_key(&mut self, key: &str, owner: &Owner<'_>, known: &[&'static str], place: Place) {
         if self.report.is_full() {
             return self.report.skip(place);
         }
+        self.meant.extend(nearest(key, known.iter().copied()));
         let diagnostic = match key {
             "<<" => unknown_key::merge_key(place),
             _ => unknown_key::report(key, &owner.to_string(), known, place),
@@ -172,7 +170,9 @@ impl<'t> Reader<'t, '_> {
             None => true,
             Some(first) => {
                 self.seen.insert((section, key.to_string()), first);
-                let help = "remove one of the two, or give one another name";
+                let named = matches!(section, "sets" | "services" | "clients" | "forward");
+                let help =
+                    if named { "remove one of the two, or give one another name" } else { "keep one of the two" };
                 self.report.add(given_twice::report(what, help, first, place));
                 false
             }
@@ -232,7 +232,9 @@ impl<'t> Reader<'t, '_> {
                 let place = Place { end: place.end + 1, ..place };
                 return self.report.add(not_yaml::quoteless(&format!("{key}:"), place));
             }
-            Some((Shape::Scalar(key, Style::Plain), Shape::Scalar(value, _))) if syntax::is_address_like(key) => {
+            Some((Shape::Scalar(key, Style::Plain), Shape::Scalar(value, _)))
+                if syntax::is_address_like(key) && value.parse::<PortSet>().is_ok() =>
+            {
                 format!("write {key}:{value}, without a blank")
             }
             _ => "write one value without keys below it; quote a value that holds `: `".to_string(),

@@ -92,6 +92,10 @@ pub(super) enum Shape<'t> {
 impl<'t> Tree<'t> {
     /// Reads a whole file. `None` after a mistake that ends the file, which is in the report then.
     pub(super) fn build(text: &'t str, file: FileId, report: &mut Report) -> Option<Tree<'t>> {
+        Tree::build_within(MOST_NODES, text, file, report)
+    }
+
+    fn build_within(most_nodes: usize, text: &'t str, file: FileId, report: &mut Report) -> Option<Tree<'t>> {
         let tree = Tree {
             text,
             file,
@@ -111,7 +115,14 @@ impl<'t> Tree<'t> {
         };
         for event in Parser::new_from_str_with_options(text, options) {
             match event {
-                Ok((event, span)) => builder.event(event, span, report)?,
+                Ok((event, span)) => {
+                    let at = span.byte_range().unwrap_or(0..0);
+                    builder.event(event, span, report)?;
+                    if builder.tree.nodes.len() > most_nodes {
+                        report.add_fatal(not_yaml::too_many_nodes(most_nodes, builder.at(at.start, at.end)));
+                        return None;
+                    }
+                }
                 Err(error) => {
                     builder.syntax_error(&error, report);
                     return None;
@@ -276,10 +287,6 @@ impl Builder<'_> {
             }
             _ => {}
         }
-        if self.tree.nodes.len() > MOST_NODES {
-            report.add_fatal(not_yaml::too_many_nodes(MOST_NODES, self.at(range.start, range.end)));
-            return None;
-        }
         Some(())
     }
 
@@ -389,5 +396,56 @@ impl Builder<'_> {
         }
         self.report_quoteless(report);
         report.add_fatal(syntax::explain(error.kind(), self.tree.text, offset, self.tree.file));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Sources;
+
+    fn build(most_nodes: usize, text: &str) -> Option<usize> {
+        let file = Sources::default().add("a", text);
+        let mut report = Report::default();
+        let tree = Tree::build_within(most_nodes, text, file, &mut report);
+        assert_eq!(tree.is_none(), report.broken);
+        tree.map(|tree| tree.nodes.len())
+    }
+
+    #[test]
+    fn nodes_are_limited() {
+        assert_eq!(build(6, "a: [b, c, {}]"), Some(6));
+        assert_eq!(build(5, "a: [b, c, {}]"), None);
+    }
+
+    #[test]
+    fn aliases_are_followed_once_and_cost_visits() {
+        let text = "a: &a [x, y]\nb: *a\n";
+        let file = Sources::default().add("a", text);
+        let mut report = Report::default();
+        let tree = Tree::build(text, file, &mut report).unwrap();
+        let root = tree.root().unwrap();
+        let (_, second) = tree.pairs(root).nth(1).unwrap();
+        assert_eq!(tree.items(second).count(), 2);
+        assert_eq!(tree.shape(second), Shape::List);
+        assert_eq!(second.at.start as usize, text.find('*').unwrap());
+        assert!(tree.exhausted().is_none());
+        tree.budget.set(1);
+        assert_eq!(tree.items(second).count(), 1);
+        assert!(tree.exhausted().is_some());
+    }
+
+    #[test]
+    fn places_of_quoted_scalars_are_inside_the_quotes() {
+        let text = "a: \"b\\x63\"\nd: 'ef'\ng:\n";
+        let file = Sources::default().add("a", text);
+        let tree = Tree::build(text, file, &mut Report::default()).unwrap();
+        let values: Vec<View> = tree.pairs(tree.root().unwrap()).map(|(_, value)| value).collect();
+        let [escaped, plain, missing] = values.as_slice() else { panic!() };
+        assert_eq!(tree.shape(*escaped), Shape::Scalar("bc", Style::Quoted));
+        assert!(!tree.is_verbatim(*escaped));
+        let place = tree.own_place(*plain);
+        assert_eq!(&text[place.start as usize..place.end as usize], "ef");
+        assert_eq!(tree.shape(*missing), Shape::Null);
     }
 }

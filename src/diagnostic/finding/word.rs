@@ -25,3 +25,9 @@ pub fn report(what: &str, text: &str, words: &[&str], place: Place) -> Diagnosti
     };
     Diagnostic::new(&FINDING, format!("{what} cannot be `{text}`"), help).at(place, "")
 }
+
+/// `conntrack` is a word other than `disabled`.
+pub fn conntrack(text: &str, place: Place) -> Diagnostic {
+    let help = "write `disabled`, or the table's size below it: `max`, `buckets` and `timeouts`";
+    Diagnostic::new(&FINDING, format!("`conntrack` cannot be `{text}`"), help).at(place, "")
+}

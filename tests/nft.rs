@@ -13,11 +13,11 @@ mod interpreter;
 mod packets;
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fwc::backend::Header;
+use fwc::backend::nft::Program;
 use fwc::backend::nft::netlink::messages;
-use fwc::backend::nft::{Elements, Program};
 use fwc::compile::{Compiled, check, check_text};
 use fwc::kernel::socket::Socket;
 use fwc::kernel::table::verify_loaded;
@@ -104,6 +104,125 @@ fn means_the_same(text: &str, packets: usize) {
         let journey = evaluate(&compiled.ruleset, &packet);
         let got = interpreter::carry_out(&program, compiled.ruleset.tracks, &packet);
         assert_eq!((journey.tracking, journey.fate), got, "{packet:?}\n{text}\n{}", program.text());
+    }
+}
+
+/// A spec with this many services, each as `body` says.
+fn many(count: u32, head: &str, body: impl Fn(u32) -> String) -> String {
+    let services: String = (0..count).map(|n| format!("  s{n}: {{{}}}\n", body(n))).collect();
+    format!("{head}services:\n{services}")
+}
+
+fn address(number: u32) -> String {
+    std::net::Ipv4Addr::from_bits(0x0a00_0000 + number).to_string()
+}
+
+fn rules(program: &Program) -> usize {
+    program.chains.iter().map(|chain| chain.rules.len()).sum()
+}
+
+fn elements(program: &Program) -> usize {
+    program.sets.iter().map(|set| set.elements.len()).sum()
+}
+
+#[test]
+fn ten_thousand_services_take_as_many_rules_as_one() {
+    let body = |n| format!("listen: \"{}:80\", stateless: true", address(n));
+    let (one, all) = (program(&many(1, "", body)), program(&many(10_000, "", body)));
+    assert_eq!(rules(&one), rules(&all));
+    assert_eq!((elements(&one), elements(&all)), (3, 30_000));
+    holds(&all);
+}
+
+#[test]
+fn a_thousand_services_with_sources_of_their_own_take_a_bounded_number_of_rules() {
+    let body = |n: u32| {
+        let more = if n.is_multiple_of(7) { ", interface: eth1" } else { "" };
+        format!("listen: \"*:{}\", from: [{}/28, 192.0.2.{}], stateless: true{more}", n + 1, address(n * 16), n % 256)
+    };
+    let all = program(&many(1_000, "", body));
+    let few = program(&many(20, "", body));
+    assert_eq!(rules(&all), rules(&few));
+    holds(&all);
+}
+
+#[test]
+fn a_large_set_of_sources_keeps_a_rule_of_its_own() {
+    let hosts: Vec<String> = (0..2_000).map(|n| address(n * 3)).collect();
+    let head = format!("sets: {{large: [{}]}}\n", hosts.join(", "));
+    let body = |n: u32| {
+        let from = if n.is_multiple_of(2) { "$large".to_string() } else { format!("{}/24", address(n * 256)) };
+        format!("listen: \"*:{}\", from: {from}, stateless: true", n + 1)
+    };
+    let all = program(&many(100, &head, body));
+    assert!(elements(&all) < 2_600, "{}", elements(&all));
+    holds(&all);
+}
+
+#[test]
+fn a_large_set_of_servers_is_not_multiplied() {
+    let hosts: Vec<String> = (0..2_000).map(|n| address(n * 3)).chain(["10.9.0.0/16".to_string()]).collect();
+    let head = format!("sets: {{mine: [{}]}}\n", hosts.join(", "));
+    let text = many(3, &head, |n| format!("listen: \"$mine:{}\", stateless: true", n + 80));
+    let program = program(&text);
+    assert!(elements(&program) < 2_020, "{}", elements(&program));
+    means_the_same(&text, 2_000);
+    holds(&program);
+}
+
+#[test]
+fn a_block_list_of_a_hundred_thousand_loads() {
+    let hosts: Vec<String> = (0..100_000).map(|n| address(n * 2)).chain(["192.0.2.0/24".to_string()]).collect();
+    let program = program(&format!("sets: {{bad: [{}]}}\nblock: $bad\n", hosts.join(", ")));
+    let kinds: Vec<(bool, usize)> = program.sets.iter().map(|set| (set.interval, set.elements.len())).collect();
+    assert_eq!(kinds, [(false, 100_000), (true, 1)]);
+    let namespace = Namespace::new("nft");
+    load(&namespace, &program);
+    for listed in ["10.0.0.0", "10.3.13.62", "192.0.2.77"] {
+        assert!(set_has(&namespace, &program, listed), "{listed}");
+    }
+    for other in ["10.0.0.1", "192.0.3.0"] {
+        assert!(!set_has(&namespace, &program, other), "{other}");
+    }
+}
+
+fn set_has(namespace: &Namespace, program: &Program, address: &str) -> bool {
+    let get = |set: &str| namespace.run(["nft", "get", "element", "inet", "fwc", set, &format!("{{ {address} }}")]);
+    program.sets.iter().any(|set| get(&set.name).status == 0)
+}
+
+const FOLDER: &str = "tests/golden/nft";
+
+fn cases() -> Vec<PathBuf> {
+    let mut cases: Vec<PathBuf> = std::fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    assert!(!cases.is_empty());
+    cases
+}
+
+#[test]
+fn texts_are_as_expected() {
+    let bless = std::env::var_os("FWC_BLESS").is_some();
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let now = program(&std::fs::read_to_string(case.join("spec.yaml")).unwrap()).text();
+        let file = case.join("fwc.nft");
+        if bless {
+            std::fs::write(&file, &now).unwrap();
+        }
+        let expected = std::fs::read_to_string(&file).unwrap_or_default();
+        if now != expected {
+            let difference = similar::TextDiff::from_lines(&expected, &now);
+            wrong.push(format!("{}\n{}", file.display(), difference.unified_diff().header("expected", "now")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn expected_texts_load_in_both_forms_and_list_alike() {
+    for case in cases() {
+        holds(&program(&std::fs::read_to_string(case.join("spec.yaml")).unwrap()));
     }
 }
 

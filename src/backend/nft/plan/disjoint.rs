@@ -115,7 +115,7 @@ fn largest(boxes: &[Sides], members: &[usize]) -> Option<usize> {
     Some(found)
 }
 
-fn pairs<'a>(boxes: &'a [Sides], a: usize, b: usize) -> impl Iterator<Item = ((u128, u128), (u128, u128))> + 'a {
+fn pairs(boxes: &[Sides], a: usize, b: usize) -> impl Iterator<Item = ((u128, u128), (u128, u128))> {
     let all = |at: usize| boxes.get(at).into_iter().flatten().copied();
     all(a).zip(all(b))
 }
@@ -126,4 +126,63 @@ fn contains(boxes: &[Sides], outer: usize, inner: usize) -> bool {
 
 fn overlap(boxes: &[Sides], a: usize, b: usize) -> bool {
     pairs(boxes, a, b).all(|(a, b)| a.0 <= b.1 && b.0 <= a.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    fn element(address: (u32, u32), ports: (u16, u16)) -> Element {
+        let key = vec![
+            Value::Addresses(AddrRange::V4(address.0, address.1)),
+            Value::Protocol(crate::net::Protocol::TCP),
+            Value::Ports(ports.0, ports.1),
+        ];
+        Element { key, comment: Arc::from("") }
+    }
+
+    fn holds(element: &Element, address: u32, port: u16) -> bool {
+        let [Value::Addresses(AddrRange::V4(a, b)), _, Value::Ports(c, d)] = element.key.as_slice() else {
+            return false;
+        };
+        *a <= address && address <= *b && *c <= port && port <= *d
+    }
+
+    proptest! {
+        #[test]
+        fn layers_lie_apart_and_lose_nothing(
+            sides in proptest::collection::vec(((0u32..12, 0u32..6), (1u16..12, 0u16..6)), 0..20)
+        ) {
+            let elements: Vec<Element> =
+                sides.iter().map(|&((a, b), (c, d))| element((a, a + b), (c, c + d))).collect();
+            let layers = layers(elements.clone());
+            for address in 0..20 {
+                for port in 0..20 {
+                    let wanted = elements.iter().any(|element| holds(element, address, port));
+                    let hits = |layer: &Vec<Element>| layer.iter().filter(|element| holds(element, address, port)).count();
+                    prop_assert!(layers.iter().all(|layer| hits(layer) <= 1));
+                    prop_assert_eq!(layers.iter().any(|layer| hits(layer) == 1), wanted);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_contained_goes_and_what_is_not_moves() {
+        let (wide, inside, across) = (element((0, 99), (1, 99)), element((5, 5), (7, 9)), element((0, 9), (90, 110)));
+        let layers = layers(vec![inside.clone(), wide.clone(), across.clone(), wide.clone()]);
+        assert_eq!(layers, [vec![wide], vec![across]]);
+    }
+
+    #[test]
+    fn ten_thousand_that_all_touch_are_no_trouble() {
+        // Each port range overlaps with the next one.
+        let chain: Vec<Element> = (0..10_000u16).map(|n| element((1, 1), (n * 5 + 1, n * 5 + 8))).collect();
+        assert!(layers(chain).len() <= 4);
+        let mut nested: Vec<Element> = (0..10_000u32).map(|n| element((n * 256, n * 256 + 255), (1, 9))).collect();
+        nested.push(element((0, u32::MAX), (1, 99)));
+        assert_eq!(layers(nested).len(), 1);
+    }
 }

@@ -3,7 +3,7 @@
 //! Rules that ask for the same are one class: one lookup of all their endpoints. Where there are many classes (a thousand services, each with
 //! a `from` of its own), most of them give up their rule, and what they ask for becomes one more field of the key.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{Draft, Planner, verdict};
@@ -131,8 +131,10 @@ fn item(rule: &Rule) -> Option<Item<'_>> {
     Some(Item { base, restriction, server, protocol, ports, entry, place })
 }
 
-/// This many classes keep a rule of their own.
+/// Up to this many classes each have a rule of their own.
 const CLASSES: usize = 8;
+/// Where there are more, a class keeps its rule if it would take this many elements more without.
+const WORTH_A_RULE: usize = 32;
 /// Elements that one rule of an entry may become.
 const MULTIPLIED: usize = 1024;
 
@@ -301,12 +303,18 @@ fn classes<'a>(sets: &AddressSets, items: Vec<Item<'a>>) -> Vec<Class<'a>> {
     if groups.len() <= CLASSES {
         return groups.into_iter().map(narrow).collect();
     }
-    // The classes that would grow most keep their rule; those with nothing to multiply lose nothing with theirs.
+    // The classes that would grow most keep their rule.
     let growth: Vec<Option<usize>> = groups.iter().map(|(_, items)| growth(sets, items)).collect();
-    let mut order: Vec<usize> = (0..groups.len()).filter(|&at| growth.get(at).is_some_and(Option::is_some)).collect();
-    order.sort_by_key(|&at| std::cmp::Reverse(growth.get(at).copied().flatten()));
-    let fixed = groups.len() - order.len();
-    let joining: std::collections::HashSet<usize> = order.into_iter().skip(CLASSES.saturating_sub(fixed)).collect();
+    let mut order: Vec<usize> = (0..groups.len()).collect();
+    order.sort_by_key(|&at| growth.get(at).copied().flatten().map(std::cmp::Reverse));
+    let joining: HashSet<usize> = order
+        .into_iter()
+        .enumerate()
+        .filter(|&(rank, at)| {
+            growth.get(at).copied().flatten().is_some_and(|more| more < WORTH_A_RULE || rank >= CLASSES)
+        })
+        .map(|(_, at)| at)
+        .collect();
     let (mut classes, mut wide) = (Vec::new(), Vec::new());
     for (at, (restriction, items)) in groups.into_iter().enumerate() {
         if joining.contains(&at) {

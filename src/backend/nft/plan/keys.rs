@@ -8,7 +8,7 @@ use super::addresses::suffix;
 use super::entries::{Base, Class, Item, Keyed, Kind, sides};
 use super::{Planner, disjoint};
 use crate::backend::nft::program::{Direction, Element, Elements, Field, Selector, Set, SetId, Value};
-use crate::net::{AddrRange, Family, Interface};
+use crate::net::{AddrRange, Family, Interface, PortSet};
 use crate::policy::Addresses;
 use crate::ruleset::{Action, Hook, Leg, Locality};
 
@@ -98,8 +98,8 @@ impl Planner<'_> {
                 address_column(peers),
                 address_column(servers),
                 vec![Some(Value::Protocol(item.protocol))],
-                port_column(peer_ports.map(|ports| ports.ranges())),
-                port_column(item.ports.map(|ports| ports.ranges())),
+                port_column(peer_ports.map(PortSet::ranges)),
+                port_column(item.ports.map(PortSet::ranges)),
             ];
             let elements = shapes.entry(shape).or_default();
             product(&columns, &mut Vec::new(), &mut |key| {

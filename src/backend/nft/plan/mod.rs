@@ -13,7 +13,7 @@ mod names;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::program::{self, Program, Set, SetId, Verdict};
+use super::program::{self, Condition, Elements, Program, Set, SetId, Verdict};
 use crate::backend::Header;
 use crate::net::Family;
 use crate::policy::{AddressSetId, EntryId};
@@ -28,8 +28,30 @@ impl Program {
         let mut planner = Planner::new(ruleset);
         let chains = ruleset.chains.iter().flat_map(|chain| planner.chain(chain)).collect();
         let comment = program::comment(header.version, header.spec_hash);
-        Program { comment, sets: planner.sets, chains }
+        arranged(Program { comment, sets: planner.sets, chains })
     }
+}
+
+/// Puts the sets in the order of a page: addresses first, then endpoints.
+fn arranged(mut program: Program) -> Program {
+    let endpoints = |set: &Set| matches!(set.elements, Elements::Keys(_));
+    let mut order: Vec<usize> = (0..program.sets.len()).collect();
+    order.sort_by_key(|&at| program.sets.get(at).is_some_and(endpoints));
+    let mut places = vec![SetId(0); order.len()];
+    for (place, at) in order.into_iter().enumerate() {
+        if let Some(slot) = places.get_mut(at) {
+            *slot = SetId(place);
+        }
+    }
+    program.sets.sort_by_key(endpoints);
+    for rule in program.chains.iter_mut().flat_map(|chain| &mut chain.rules) {
+        for condition in &mut rule.conditions {
+            if let Condition::In(_, set) = condition {
+                *set = places.get(set.0).copied().unwrap_or(*set);
+            }
+        }
+    }
+    program
 }
 
 /// What has been laid out so far.

@@ -3,8 +3,8 @@
 # usage: scripts/setup.sh build|demo|test|bench...     (default: test)
 set -euo pipefail
 
-# What a package brings, and the package. "lib:" names a pkg-config module, the rest are programs.
-build=(make:make cc:gcc ld:binutils pkg-config:pkg-config lib:libmnl:libmnl-dev lib:libnftnl:libnftnl-dev)
+# What a package brings, and the package. "lib:" names a pkg-config module, the rest are programs and the C library.
+build=(make:make cc:gcc libc:libc6-dev ld:binutils pkg-config:pkg-config lib:libmnl:libmnl-dev lib:libnftnl:libnftnl-dev)
 demo=("${build[@]}" ip:iproute2 nft:nftables nginx:nginx-light curl:curl conntrack:conntrack)
 test=("${demo[@]}" iptables-nft-restore:iptables ipset:ipset wrk:wrk)
 # shellcheck disable=SC2034  # each list is read by its name
@@ -15,7 +15,8 @@ PATH=$PATH:/usr/sbin:/sbin
 
 there() {
     case $1 in
-        # libc's headers come with libc6-dev, which every -dev package needs.
+        # A compiler alone does not link.
+        libc) [ -e "$(cc -print-file-name=crt1.o 2>/dev/null)" ] ;;
         lib:*) pkg-config --exists "${1#lib:}" 2>/dev/null ;;
         *) command -v "$1" >/dev/null ;;
     esac

@@ -2,7 +2,9 @@
 
 mod support;
 
-use support::{ConntrackMax, Link, Namespace, Nginx, Wrk, apply};
+use support::{
+    Connection, ConntrackMax, Link, Namespace, Nginx, Variant, Wrk, apply, curl, iptables_apply, tcp_connect,
+};
 
 /// A stateful filter as an administrator writes it.
 const STATEFUL: &str = "
@@ -56,7 +58,8 @@ fn a_full_table_starves_a_stateful_filter_and_not_fwc() {
     let stateless = Wrk::run(&link.client, "http://203.0.113.5/", SECONDS);
     let after = link.server.conntrack_stat();
 
-    assert_eq!(web_entries(&link.server), Vec::<String>::new(), "entries with fwc, which said: {said}");
+    let left = web_entries(&link.server);
+    assert_eq!(left.len(), 0, "entries with fwc, such as {:?}; fwc apply said: {said}", left.first());
     assert_eq!(after["drop"], before["drop"], "packets dropped for a full table with fwc");
     assert_eq!(stateless.lost(), 0, "requests lost with fwc: {stateless:?}");
     println!("completed requests in {SECONDS} s: stateful {}, fwc {}", stateful.requests, stateless.requests);
@@ -66,4 +69,19 @@ fn a_full_table_starves_a_stateful_filter_and_not_fwc() {
         stateless.requests,
         stateful.requests
     );
+}
+
+/// What the files for iptables-restore make of the same spec, without a load.
+#[test]
+fn the_iptables_files_serve_without_entries() {
+    for variant in [Variant::Nft, Variant::Legacy] {
+        let link = Link::new("files");
+        let _nginx = Nginx::start(&link.server, &["203.0.113.5:80", "203.0.113.5:81"]);
+        iptables_apply(&link.server, STATELESS, variant);
+        assert_eq!(curl(&link.client, "http://203.0.113.5/").as_deref(), Ok("served\n"), "{variant:?}");
+        assert_eq!(tcp_connect(&link.client, "203.0.113.5:81"), Connection::TimedOut, "{variant:?}");
+        // ssh is tracked, and nobody listens.
+        assert_eq!(tcp_connect(&link.client, "203.0.113.5:22"), Connection::Refused, "{variant:?}");
+        assert_eq!(web_entries(&link.server).len(), 0, "{variant:?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Input that is made to hang a reader or to eat its memory ends in a diagnostic.
 //!
-//! Each case is read, checked and rendered in a process of its own with 500 MB of address space. A process that does not end
-//! within a minute is killed and counts as hung; the limit is far above what any case needs and measures nothing.
+//! Each case is given to `fwc check` with 500 MB of address space. A process that does not end within a minute is killed and
+//! counts as hung; the limit is far above what any case needs and measures nothing.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,36 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use fwc::diagnostic::human::{self, Look};
-
-/// The variable that tells the child what to read.
-const GIVEN: &str = "FWC_TEST_HOSTILE";
 const LIMIT_KIB: u32 = 500_000;
 
-/// What runs in the child. On its own it reads an example, which has no mistakes.
-#[test]
-fn child_reads_what_it_is_given() {
-    let given = std::env::var_os(GIVEN);
-    let path = given.clone().unwrap_or_else(|| "examples/web.yaml".into());
-    let outcome = fwc::compile::check(Path::new(&path));
-    let text = human::render(&outcome.diagnostics, &outcome.sources, Look::plain()).unwrap();
-    let json = fwc::diagnostic::json::render([(outcome.diagnostics.as_slice(), &outcome.sources)]).unwrap();
-    assert!(outcome.diagnostics.len() <= 1_001, "a flood is cut");
-    let codes: Vec<&str> = outcome.diagnostics.iter().map(|diagnostic| diagnostic.finding.code).take(3).collect();
-    println!("\ncodes {} text {} json {}", codes.join(" "), text.len(), json.len());
-    assert_eq!(outcome.compiled.is_some(), given.is_none());
-    assert!(text.len() < 200_000 && text.lines().all(|line| line.len() < 500), "a screen can show it");
-}
-
-/// Reads a path in a limited child; `input` is its standard input. Gives what it found.
-fn read(path: &Path, input: Stdio) -> String {
+/// Checks a path in a limited process; `input` is its standard input. Gives what it said, which is an error.
+fn check(path: &Path, format: &str, input: Stdio) -> String {
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut child = Command::new("sh")
         .args(["-c", &format!("ulimit -v {LIMIT_KIB} && exec \"$0\" \"$@\"")])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "child_reads_what_it_is_given", "--nocapture", "--test-threads=1"])
-        .env(GIVEN, path)
-        .env("RUST_BACKTRACE", "0")
+        .args([env!("CARGO_BIN_EXE_fwc"), "check", "--format", format])
+        .arg(path)
         .stdin(input)
         .stdout(log.reopen().unwrap())
         .stderr(log.reopen().unwrap())
@@ -58,10 +37,17 @@ fn read(path: &Path, input: Stdio) -> String {
         std::thread::sleep(Duration::from_millis(5));
     };
     let said = String::from_utf8_lossy(&std::fs::read(log.path()).unwrap()).into_owned();
-    let status = status.unwrap_or_else(|| panic!("{} hangs: {said}", path.display()));
-    let tail: String = said.chars().take(2_000).collect();
-    assert!(status.success(), "{}: {status}: {tail}", path.display());
-    said.lines().find_map(|line| line.strip_prefix("codes ")).unwrap_or_default().to_string()
+    let head: String = said.chars().take(2_000).collect();
+    let status = status.unwrap_or_else(|| panic!("{} hangs: {head}", path.display()));
+    assert_eq!(status.code(), Some(1), "{}: {status}: {head}", path.display());
+    said
+}
+
+/// The first code that a person sees; what is said fits a screen.
+fn read(path: &Path, input: Stdio) -> String {
+    let said = check(path, "human", input);
+    assert!(said.len() < 200_000 && said.lines().all(|line| line.len() < 500), "more than a screen can show");
+    said.lines().find(|line| line.starts_with("FWC")).unwrap_or_default().to_string()
 }
 
 struct Scene(tempfile::TempDir);
@@ -213,4 +199,15 @@ fn endless_standard_input() {
     let zero = File::open("/dev/zero").unwrap();
     let found = read(Path::new("-"), zero.into());
     assert!(found.starts_with("FWC101"), "{found}");
+}
+
+#[test]
+fn a_flood_is_cut_for_programs_too() {
+    let scene = Scene::new();
+    let keys: String = (0..20_000).map(|key| format!("k{key}: 1, ")).collect();
+    let said = check(&scene.file("spec.yaml", format!("{{{keys}}}").as_bytes()), "json", Stdio::null());
+    let document: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let found = document["diagnostics"].as_array().unwrap();
+    assert_eq!(found.len(), 1_001);
+    assert!(found.iter().any(|found| found["code"] == "FWC121"));
 }

@@ -19,13 +19,14 @@ use fwc::backend::Header;
 use fwc::backend::nft::Program;
 use fwc::backend::nft::netlink::messages;
 use fwc::compile::{Compiled, check, check_text};
+use fwc::kernel::counters::{CounterOwner, counters};
 use fwc::kernel::socket::Socket;
 use fwc::kernel::table::verify_loaded;
 use fwc::kernel::transaction::Transaction;
 use fwc::packet::evaluate;
 use proptest::prelude::*;
 use proptest::test_runner::TestRng;
-use support::Namespace;
+use support::{Link, Mirror, Namespace, udp_seen_as};
 
 const HEADER: Header<'static> = Header { version: "0.0.0", spec_hash: "0123456789abcdef" };
 
@@ -224,6 +225,52 @@ fn expected_texts_load_in_both_forms_and_list_alike() {
     for case in cases() {
         holds(&program(&std::fs::read_to_string(case.join("spec.yaml")).unwrap()));
     }
+}
+
+#[test]
+fn expected_texts_mean_what_the_rules_mean() {
+    for case in cases() {
+        means_the_same(&std::fs::read_to_string(case.join("spec.yaml")).unwrap(), 5_000);
+    }
+}
+
+/// What the elements of one entry have counted, in packets, by set; without what counted nothing.
+fn counted(namespace: &Namespace, entry: &str) -> Vec<(String, u64)> {
+    let counters = namespace.enter(|| counters(&mut Socket::open().unwrap()).unwrap());
+    let mut found: Vec<(String, u64)> = counters
+        .into_iter()
+        .filter(|counter| counter.packets > 0 && counter.comment.as_deref() == Some(&format!("fwc: {entry}")))
+        .map(|counter| match counter.owner {
+            CounterOwner::Element { set } => (set.to_string(), counter.packets),
+            CounterOwner::Rule { chain, number } => (format!("rule {number} of {chain}"), counter.packets),
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn each_accepted_packet_counts_once_for_its_entry_and_direction() {
+    let link = Link::new("count");
+    let (server, client) = (&link.server, &link.client);
+    let text = format!(
+        "services:\n  echo: {{listen: \"{0}:7\", protocol: udp, stateless: true}}\n  wide: {{listen: \"*:100-200\", protocol: udp, \
+         from: {1}, stateless: true}}\n  other: {{listen: \"*:9\", protocol: udp, from: 192.0.2.1, stateless: true}}\n",
+        Link::SERVER,
+        Link::CLIENT
+    );
+    load(server, &program(&text));
+    let [echo, wide, other] = [7, 150, 9].map(|port| format!("{}:{port}", Link::SERVER));
+    let _mirrors = [Mirror::udp(server, &echo), Mirror::udp(server, &wide), Mirror::udp(server, &other)];
+    for _ in 0..3 {
+        assert!(udp_seen_as(client, &echo).is_some());
+    }
+    assert!(udp_seen_as(client, &wide).is_some());
+    assert!(udp_seen_as(client, &other).is_none());
+    let both = |requests: &str, replies: &str, count| vec![(replies.to_string(), count), (requests.to_string(), count)];
+    assert_eq!(counted(server, "echo"), both("service_requests_v4", "service_replies_v4", 3));
+    assert_eq!(counted(server, "wide").iter().map(|(_, count)| *count).collect::<Vec<_>>(), [1, 1]);
+    assert_eq!(counted(server, "other"), []);
 }
 
 #[test]

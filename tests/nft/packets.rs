@@ -18,7 +18,7 @@ pub fn packet(ruleset: &Ruleset, rng: &mut TestRng) -> Packet {
     let direction = pick(rng, &[Direction::In, Direction::Out, Direction::Forward]);
     let state = match asked.state {
         StateMatch::New if rng.random_bool(0.7) => State::New,
-        _ => pick(rng, &[State::New, State::Established, State::Related]),
+        _ => pick(rng, &[State::New, State::Established, State::Related, State::Invalid]),
     };
     let lo = rng.random_bool(0.05);
     let names: Vec<&str> = asked.interfaces.iter().map(Interface::as_str).chain(["eth7"]).collect();

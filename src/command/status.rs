@@ -12,8 +12,8 @@ use super::{Failure, exit};
 use crate::backend::nft::Program;
 use crate::cli::HostArgs;
 use crate::diagnostic::Diagnostic;
-use crate::kernel::host::conntrack;
 use crate::kernel::counters::{Counter, CounterOwner, counters};
+use crate::kernel::host::conntrack;
 use crate::kernel::table;
 use crate::source::Sources;
 

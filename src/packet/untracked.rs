@@ -54,9 +54,7 @@ impl<'a> Untracked<'a> {
             Direction::In | Direction::Forward => (Hook::RawPrerouting, &self.incoming),
         };
         let keyed = keys(packet).into_iter().flatten().filter_map(|key| rules.by_server.get(&key)).flatten();
-        keyed
-            .chain(&rules.others)
-            .any(|matching| matches(self.ruleset, hook, matching, packet, Tracking::Tracked))
+        keyed.chain(&rules.others).any(|matching| matches(self.ruleset, hook, matching, packet, Tracking::Tracked))
     }
 }
 

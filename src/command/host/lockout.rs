@@ -67,7 +67,8 @@ fn has_entry(compiled: &Compiled, address: IpAddr, port: u16) -> bool {
     let listening = if address.is_unspecified() { Addresses::Any } else { Addresses::Range(AddrRange::host(address)) };
     let services = compiled.policy.entries.iter().filter(|entry| matches!(entry.role, Role::Service { .. }));
     services.flat_map(|entry| &entry.servers).any(|server| {
-        let tcp = matches!(&server.transport, Transport::Ports(crate::net::Protocol::TCP, ports) if ports.contains(port));
+        let tcp =
+            matches!(&server.transport, Transport::Ports(crate::net::Protocol::TCP, ports) if ports.contains(port));
         tcp && compiled.policy.sets.overlap(server.addresses, listening)
     })
 }

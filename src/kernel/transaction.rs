@@ -331,6 +331,29 @@ mod tests {
         assert!(matches!(assembled, Err(TransactionError::Encoding(_))), "{assembled:?}");
     }
 
+    #[test]
+    fn the_kernel_itself_refuses_a_generation_that_is_over() {
+        // A thread of its own goes into the private namespace.
+        std::thread::spawn(|| {
+            crate::kernel::namespace::sandbox().unwrap();
+            let mut socket = Socket::open().unwrap();
+            let bytes = Request::netfilter(message::NEW_TABLE, REQUEST | libc::NLM_F_CREATE as u16, 1);
+            let bytes = bytes.with_text(1, "fwc").finish(0);
+            let part = Part { offset: 0, subject: Subject { what: "the table".into(), place: None } };
+            let messages = Messages { bytes, index: vec![part] };
+            let stale = socket.generation().unwrap();
+            Transaction::new(&messages).commit(&mut socket).unwrap();
+            let now = socket.generation().unwrap();
+            // `send` does not look at the generation first, as a change may come after the look.
+            let sent = Transaction::new(&messages).decided_at(stale).send(&mut socket, Ending::Commit);
+            assert!(matches!(sent, Err(TransactionError::Superseded)), "{sent:?}");
+            assert_eq!(socket.generation().unwrap(), now);
+            assert!(Transaction::new(&messages).decided_at(now).send(&mut socket, Ending::Commit).unwrap());
+        })
+        .join()
+        .unwrap();
+    }
+
     /// What Linux 6.18 answered to a rule whose lookup names no set: errno, the request's header, the offset.
     #[test]
     fn extended_answers_are_read_capped_or_not() {

@@ -239,3 +239,35 @@ fn interface(entry: &[u8], at: usize, inverted: bool, understood: &mut bool) -> 
     let name = bytes.get(..length)?;
     Some(Some(InterfacePattern { prefix: !name.contains(&0), name: wire::text(name) }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_table_can_make_it_panic_or_run_on(
+            ipv6 in any::<bool>(),
+            mut entries in proptest::collection::vec(any::<u8>(), 0..600),
+            target in 0u16..260,
+            next in 0u16..400,
+            name in 0usize..3,
+        ) {
+            // Lengths that are nearly right, and a target that is looked at closely.
+            let layout = if ipv6 { &V6 } else { &V4 };
+            wire::patch(&mut entries, layout.target_offset, &target.to_ne_bytes());
+            wire::patch(&mut entries, layout.next_offset, &next.to_ne_bytes());
+            wire::patch(&mut entries, usize::from(target), &40u16.to_ne_bytes());
+            wire::patch(&mut entries, usize::from(target) + 2, [b"DNAT\0", b"ERROR", b"SNAT\0"][name]);
+            let table = LegacyTable { ipv6, starts: [Some(0), None, None, Some(7), Some(usize::MAX)], entries };
+            let _ = table.rules();
+        }
+    }
+
+    #[test]
+    fn an_entry_without_length_ends_the_reading() {
+        let table = LegacyTable { ipv6: false, starts: [None; 5], entries: vec![0; 112] };
+        assert_eq!(table.rules(), Err(Malformed::Message));
+    }
+}

@@ -411,3 +411,95 @@ fn by_index(bytes: &[u8]) -> Option<InterfacePattern> {
     let name = if_indextoname(index).ok()?.to_str().ok()?.to_string();
     Some(InterfacePattern { name, prefix: false })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::wire::{Request, messages};
+    use crate::net::RangeSet;
+    use proptest::prelude::*;
+
+    /// The expressions that `fill` writes, as they stand in a rule.
+    fn list(fill: impl FnOnce(Request) -> Request) -> Vec<u8> {
+        let bytes = fill(Request::netfilter(0, 0, 0)).finish(0);
+        messages(&bytes).next().unwrap().unwrap().attributes().to_vec()
+    }
+
+    fn one(name: &'static str, data: impl FnOnce(Request) -> Request) -> impl FnOnce(Request) -> Request {
+        move |list| list.with_nested(1, |one| one.with_text(1, name).with_nested(2, data))
+    }
+
+    fn load(base: u32, offset: u32, length: u32) -> impl FnOnce(Request) -> Request {
+        one("payload", move |d| d.with_be32(1, 1).with_be32(2, base).with_be32(3, offset).with_be32(4, length))
+    }
+
+    fn compare(operator: u32, value: &'static [u8]) -> impl FnOnce(Request) -> Request {
+        one("cmp", move |d| d.with_be32(1, 1).with_be32(2, operator).with_nested(3, |v| v.with(1, value)))
+    }
+
+    fn read(bytes: &[u8]) -> NatMatch {
+        Program::read(bytes, TableFamily::Ip, |_| None).unwrap().unwrap().1
+    }
+
+    fn masquerade(list: Request) -> Request {
+        one("masq", |d| d)(list)
+    }
+
+    #[test]
+    fn a_short_load_is_a_prefix() {
+        let matching = read(&list(|l| masquerade(compare(0, &[10])(load(1, 12, 1)(l)))));
+        assert_eq!(matching.source, Some(["10.0.0.0/8".parse().unwrap()].into_iter().collect()));
+        assert!(matching.understood);
+    }
+
+    #[test]
+    fn a_register_that_something_unknown_may_have_filled_says_nothing() {
+        let matching = read(&list(|l| masquerade(compare(0, &[0, 80])(one("hash", |d| d)(load(2, 2, 2)(l))))));
+        assert_eq!(matching.destination_ports, None);
+        assert!(!matching.understood);
+    }
+
+    #[test]
+    fn of_two_fields_at_once_only_equality_says_something() {
+        let equal = read(&list(|l| masquerade(compare(0, &[0, 1, 0, 80])(load(2, 0, 4)(l)))));
+        assert_eq!(equal.source_ports, Some(RangeSet::single(1)));
+        assert_eq!(equal.destination_ports, Some(RangeSet::single(80)));
+        let different = read(&list(|l| masquerade(compare(1, &[0, 1, 0, 80])(load(2, 0, 4)(l)))));
+        assert_eq!((different.source_ports, different.destination_ports), (None, None));
+        // More bytes than were loaded: a second register is part of the comparison.
+        let wider = read(&list(|l| masquerade(compare(1, &[0, 80, 0, 0, 6, 0, 0, 0])(load(2, 2, 2)(l)))));
+        assert_eq!((wider.destination_ports, wider.understood), (None, false));
+    }
+
+    #[test]
+    fn what_is_not_known_is_nat_of_another_kind() {
+        let bytes = list(one("fullcone", |d| d));
+        assert!(is_nat(&bytes).unwrap());
+        let (action, _) = Program::read(&bytes, TableFamily::Inet, |_| None).unwrap().unwrap();
+        assert_eq!(action.kind, NatKind::Other("fullcone".into()));
+        assert!(!is_nat(&list(one("counter", |d| d))).unwrap());
+    }
+
+    proptest! {
+        #[test]
+        fn no_rule_can_make_it_panic(
+            steps in proptest::collection::vec(
+                (0usize..14, proptest::collection::vec((0u16..9, proptest::collection::vec(any::<u8>(), 0..24)), 0..8)), 0..8),
+            family in 0u8..12,
+        ) {
+            let names = ["payload", "meta", "bitwise", "cmp", "range", "lookup", "match", "target", "nat", "masq", "redir",
+                "immediate", "ct", "other"];
+            let bytes = list(|request| steps.iter().fold(request, |request, (name, data)| {
+                request.with_nested(1, |one| one.with_text(1, names[*name]).with_nested(2, |all| {
+                    data.iter().fold(all, |all, (kind, value)| match kind % 3 {
+                        0 => all.with(*kind, value),
+                        1 => all.with_be32(*kind, u32::from(value.first().copied().unwrap_or(1))),
+                        _ => all.with_nested(*kind, |inner| inner.with(1, value)),
+                    })
+                }))
+            }));
+            let _ = is_nat(&bytes);
+            let _ = Program::read(&bytes, TableFamily::of(family), |_| Some((Values::range(1, 9), 2)));
+        }
+    }
+}

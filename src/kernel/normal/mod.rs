@@ -467,3 +467,128 @@ fn list(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::wire::Request;
+    use proptest::prelude::*;
+
+    const OBJECTS: [(&str, u16); 4] = [
+        ("table", message::NEW_TABLE),
+        ("chain", message::NEW_CHAIN),
+        ("set", message::NEW_SET),
+        ("rule", message::NEW_RULE),
+    ];
+
+    fn shapes(what: &str) -> &'static [Field] {
+        match what {
+            "table" => shape::TABLE,
+            "chain" => shape::CHAIN,
+            "set" => shape::SET,
+            _ => shape::RULE,
+        }
+    }
+
+    /// The normal form of one message about the table fwc.
+    fn digest(what: &str, request: Request, side: Side) -> Result<Digest, Malformed> {
+        let bytes = request.finish(0);
+        let message = wire::messages(&bytes).next().unwrap()?;
+        NormalTable::default().object("object", shapes(what), message.attributes(), side).map(|form| Digest::of(&form))
+    }
+
+    fn chain(kind: u16) -> Request {
+        Request::netfilter(kind, 0, INET).with_text(1, "fwc").with_text(3, "input")
+    }
+
+    #[test]
+    fn what_the_kernel_adds_does_not_count() {
+        let hook = |request: Request| request.with_nested(4, |h| h.with_be32(1, 1).with_be32(2, 0));
+        let sent = hook(chain(message::NEW_CHAIN));
+        let listed = hook(chain(message::NEW_CHAIN).with(2, &[0, 0, 0, 0, 0, 0, 0, 9]).with_be32(6, 3));
+        let listed = listed.with_be32(5, 1).with_text(7, "filter").with_be32(10, 1).with(31, b"newer");
+        assert_eq!(digest("chain", sent.clone(), Side::Sent), digest("chain", listed, Side::Listed));
+        for other in [sent.clone().with_be32(5, 0), sent.clone().with_text(7, "nat"), sent.clone().with(12, &[0, 1, 0])]
+        {
+            assert_ne!(digest("chain", sent.clone(), Side::Sent), digest("chain", other, Side::Sent));
+        }
+        assert_ne!(digest("chain", sent, Side::Sent), digest("chain", chain(message::NEW_CHAIN), Side::Sent));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_an_error_on_our_side_only() {
+        let newer = chain(message::NEW_CHAIN).with(31, b"newer");
+        assert_eq!(digest("chain", newer.clone(), Side::Sent), Err(Malformed::Unknown("object", 31)));
+        assert_eq!(digest("chain", newer, Side::Listed), digest("chain", chain(message::NEW_CHAIN), Side::Sent));
+        let odd = Request::netfilter(message::NEW_RULE, 0, INET)
+            .with_nested(4, |list| list.with_nested(1, |one| one.with_text(1, "quantum")));
+        assert_eq!(digest("rule", odd.clone(), Side::Sent), Err(Malformed::Expression("quantum".into())));
+        assert!(digest("rule", odd, Side::Listed).is_ok());
+    }
+
+    /// A rule with one expression.
+    fn rule_with(name: &str, data: impl FnOnce(Request) -> Request) -> Request {
+        Request::netfilter(message::NEW_RULE, 0, INET)
+            .with_nested(4, |list| list.with_nested(1, |one| one.with_text(1, name).with_nested(2, data)))
+    }
+
+    #[test]
+    fn expressions_mean_the_same_with_defaults_written_out_or_not() {
+        let same = |sent: Request, listed: Request| {
+            assert_eq!(digest("rule", sent, Side::Sent), digest("rule", listed, Side::Listed));
+        };
+        same(
+            rule_with("lookup", |d| d.with_text(1, "s").with_be32(2, 8).with_be32(4, 7)),
+            rule_with("lookup", |d| d.with_text(1, "s").with_be32(2, 1).with_be32(5, 0)),
+        );
+        same(
+            rule_with("nat", |d| d.with_be32(1, 1).with_be32(2, 2).with_be32(3, 1).with_be32(5, 9)),
+            rule_with("nat", |d| {
+                let d = d.with_be32(1, 1).with_be32(2, 2).with_be32(3, 1).with_be32(4, 1);
+                d.with_be32(5, 9).with_be32(6, 9).with_be32(7, 3)
+            }),
+        );
+        same(
+            rule_with("counter", |d| d),
+            rule_with("counter", |d| d.with(1, &[0, 0, 0, 0, 0, 0, 1, 2]).with(2, &[0, 0, 0, 0, 0, 0, 0, 3])),
+        );
+        let verdict = |code: i32| {
+            rule_with("immediate", |d| {
+                d.with_be32(1, 0).with_nested(2, |d| d.with_nested(2, |v| v.with(1, &code.to_be_bytes())))
+            })
+        };
+        assert_ne!(digest("rule", verdict(0), Side::Sent), digest("rule", verdict(1), Side::Sent));
+        assert_ne!(
+            digest("rule", rule_with("cmp", |d| d.with_be32(1, 1).with_be32(2, 0)), Side::Sent),
+            digest("rule", rule_with("cmp", |d| d.with_be32(1, 1).with_be32(2, 1)), Side::Sent),
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_message_can_make_it_panic(
+            kind in 0u16..20,
+            bytes in proptest::collection::vec(any::<u8>(), 0..120),
+            flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            sent in any::<bool>(),
+        ) {
+            let side = if sent { Side::Sent } else { Side::Listed };
+            let mut table = NormalTable::default();
+            for (_, object) in OBJECTS {
+                let request = Request::netfilter(object, 0, INET).with_text(1, "fwc").with_text(2, "x").with_text(3, "x");
+                let mut whole = request.with(4, &bytes).with(9, &bytes).finish(0);
+                for (at, value) in &flips {
+                    let at = at.index(whole.len());
+                    whole[at] = *value;
+                }
+                for message in wire::messages(&whole).flatten() {
+                    let _ = table.take(&message, side);
+                }
+            }
+            let raw = [&[INET, 0, 0, 0, 8, 0, 1, 0, b'f', b'w', b'c', 0], bytes.as_slice()].concat();
+            let _ = table.take(&Message { kind: nf_tables::SUBSYSTEM | kind, flags: 0, sequence: 0, payload: &raw }, side);
+            table.settle();
+            let _ = table.identity();
+        }
+    }
+}

@@ -71,6 +71,6 @@ mod tests {
             names.numbered("fwc-a", ""),
         ];
         let words: Vec<&str> = given.iter().map(|name| &**name).collect();
-        assert_eq!(words, ["fwc-a-4", "fwc-a-1-4", "fwc-a-1-1-4", "fwc-mu-1-4", "fwc-mu-2-4", "fwc-a-1"]);
+        assert_eq!(words, ["fwc-a-4", "fwc-a-1-4", "fwc-a--1-4", "fwc-mu-1-4", "fwc-mu-2-4", "fwc-a-1"]);
     }
 }

@@ -64,6 +64,10 @@ pub mod chain {
     pub const TABLE: u16 = 1;
     /// `NFTA_CHAIN_NAME`.
     pub const NAME: u16 = 3;
+    /// `NFTA_CHAIN_HOOK`.
+    pub const HOOK: u16 = 4;
+    /// `NFTA_HOOK_HOOKNUM`, inside the hook.
+    pub const HOOK_NUMBER: u16 = 1;
     /// `NFTA_CHAIN_TYPE`.
     pub const TYPE: u16 = 7;
 }

@@ -36,17 +36,25 @@ pub(crate) fn check(compiled: &Compiled, socket: &mut Socket) -> Vec<Diagnostic>
 fn footprint(rule: &NatRule) -> Footprint {
     let matching = &rule.matching;
     Footprint {
-        hooks: match rule.kind {
-            NatKind::Masquerade => &[NatHook::Postrouting],
-            NatKind::Snat => &[NatHook::Postrouting, NatHook::Input],
-            NatKind::Dnat | NatKind::Redirect => &[NatHook::Prerouting, NatHook::Output],
-            NatKind::Other(_) => NatHook::ALL,
-        },
+        hooks: hooks(rule),
         family: matching.family,
         protocols: matching.protocol.clone(),
         source: matching.source.clone(),
         destination: matching.destination.clone(),
         source_ports: matching.source_ports.clone(),
         destination_ports: matching.destination_ports.clone(),
+    }
+}
+
+/// Where the rule can be met. A chain that others jump to is met wherever its kind of NAT is allowed.
+fn hooks(rule: &NatRule) -> &'static [NatHook] {
+    match (rule.hook, &rule.kind) {
+        (Some(NatHook::Prerouting), _) => &[NatHook::Prerouting],
+        (Some(NatHook::Output), _) => &[NatHook::Output],
+        (Some(NatHook::Postrouting), _) | (None, NatKind::Masquerade) => &[NatHook::Postrouting],
+        (Some(NatHook::Input), _) => &[NatHook::Input],
+        (None, NatKind::Snat) => &[NatHook::Postrouting, NatHook::Input],
+        (None, NatKind::Dnat | NatKind::Redirect) => &[NatHook::Prerouting, NatHook::Output],
+        (None, NatKind::Other(_)) => NatHook::ALL,
     }
 }

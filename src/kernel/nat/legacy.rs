@@ -12,6 +12,7 @@ use super::{Action, Backend, InterfacePattern, NatRule, Position, TableFamily, x
 use crate::kernel::KernelError;
 use crate::kernel::wire::{self, Malformed, big_endian, u16_at, u32_at};
 use crate::net::Family;
+use crate::policy::footprint::NatHook;
 use crate::sys::socket_option::{XtablesQuestion, ask_xtables};
 
 /// `XT_TABLE_MAXNAMELEN`.
@@ -173,6 +174,13 @@ impl LegacyTable {
             family,
             table: "nat".to_string(),
             chain: chain.to_string(),
+            hook: match chain {
+                "PREROUTING" => Some(NatHook::Prerouting),
+                "INPUT" => Some(NatHook::Input),
+                "OUTPUT" => Some(NatHook::Output),
+                "POSTROUTING" => Some(NatHook::Postrouting),
+                _ => None,
+            },
             position: Position::Number(number),
             kind: action.kind.clone(),
             text: format!("{} nat {chain} rule {number}: {matching}{action}", tool(self.ipv6)),

@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use super::KernelError;
 use super::socket::Socket;
 use crate::net::{AddressSet, Family, RangeSet};
+use crate::policy::footprint::NatHook;
 use facts::Values;
 
 /// Which of the kernel's two rule engines holds a rule.
@@ -135,6 +136,8 @@ pub struct NatRule {
     pub table: String,
     /// Its chain's name.
     pub chain: String,
+    /// The hook of its chain; none for a chain that others jump to.
+    pub hook: Option<NatHook>,
     /// Where in the chain.
     pub position: Position,
     /// What it does.

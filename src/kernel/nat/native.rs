@@ -1,6 +1,6 @@
 //! NAT rules of nf_tables, iptables-nft included.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use nix::errno::Errno;
 
@@ -10,6 +10,7 @@ use crate::kernel::KernelError;
 use crate::kernel::nf_tables::{self, INET, chain, data, element, elements, message, rule, set, set_flag};
 use crate::kernel::socket::Socket;
 use crate::kernel::wire::{self, Fields, Malformed, Request};
+use crate::policy::footprint::NatHook;
 
 const ASKED: &str = "list the nf_tables NAT rules";
 
@@ -30,7 +31,7 @@ struct Found {
 /// The NAT rules of all tables but fwc's own that have a NAT hook.
 pub(super) fn rules(socket: &mut Socket) -> Result<Vec<NatRule>, KernelError> {
     let mut rules = Vec::new();
-    for table in tables(socket)? {
+    for (table, hooks) in tables(socket)? {
         let found = match in_table(socket, &table) {
             // The table vanished meanwhile.
             Err(KernelError::Refused { errno: Errno::ENOENT, .. }) => continue,
@@ -47,6 +48,7 @@ pub(super) fn rules(socket: &mut Socket) -> Result<Vec<NatRule>, KernelError> {
             rules.push(NatRule {
                 backend: Backend::NfTables,
                 family,
+                hook: hooks.get(&chain).copied().flatten(),
                 text: format!("{family} {table} {chain} handle {handle}: {matching}{action}"),
                 table,
                 chain,
@@ -59,18 +61,35 @@ pub(super) fn rules(socket: &mut Socket) -> Result<Vec<NatRule>, KernelError> {
     Ok(rules)
 }
 
+/// The hooks of a table's nat chains, by the chains' names.
+type Hooks = BTreeMap<String, Option<NatHook>>;
+
 /// The tables with a chain of type nat.
-fn tables(socket: &mut Socket) -> Result<BTreeSet<TableId>, KernelError> {
+fn tables(socket: &mut Socket) -> Result<BTreeMap<TableId, Hooks>, KernelError> {
     let request = Request::netfilter(message::GET_CHAIN, 0, 0);
-    socket.dump(ASKED, &request, BTreeSet::new, |tables, message| {
+    socket.dump(ASKED, &request, BTreeMap::new, |tables: &mut BTreeMap<TableId, Hooks>, message| {
         let fields = Fields::of(message.attributes()).map_err(malformed)?;
         let table = (message.family(), fields.text(chain::TABLE).map_err(malformed)?);
         let nat = fields.text(chain::TYPE).is_ok_and(|kind| kind == "nat");
         if nat && (table.0, table.1.as_str()) != (INET, nf_tables::TABLE) {
-            tables.insert(table);
+            let name = fields.text(chain::NAME).map_err(malformed)?;
+            let inside = Fields::of(fields.get(chain::HOOK).unwrap_or(&[])).map_err(malformed)?;
+            let hook = inside.number(chain::HOOK_NUMBER).and_then(hook_of);
+            tables.entry(table).or_default().insert(name, hook);
         }
         Ok(())
     })
+}
+
+/// `enum nf_inet_hooks` of the kernel.
+fn hook_of(number: u64) -> Option<NatHook> {
+    match number {
+        0 => Some(NatHook::Prerouting),
+        1 => Some(NatHook::Input),
+        3 => Some(NatHook::Output),
+        4 => Some(NatHook::Postrouting),
+        _ => None,
+    }
 }
 
 fn in_table(socket: &mut Socket, table: &TableId) -> Result<Vec<Found>, KernelError> {

@@ -1,22 +1,27 @@
 //! Facts about the host and namespaces, in private network namespaces.
 
-mod kernel_scene;
+mod support;
 
 use std::net::TcpListener;
+use std::process::Command;
 
-use fwc::kernel::host::{conntrack, listeners, local_addresses, memory};
+use fwc::kernel::host::{SshConnection, conntrack, listeners, local_addresses, memory};
 use fwc::kernel::namespace::{NamespaceError, enter, sandbox};
 use fwc::kernel::socket::Socket;
 use fwc::kernel::version::require_supported;
-use kernel_scene::Namespace;
+use support::Namespace;
+
+/// What nft lists, without counters' values.
+fn ruleset(namespace: &Namespace) -> String {
+    namespace.ok(["nft", "-s", "list", "ruleset"])
+}
 
 #[test]
 fn listeners_have_their_process_and_sshd_is_known_by_its_name() {
-    let namespace = Namespace::new();
-    namespace.run("ip link set lo up");
-    assert_eq!(namespace.inside(listeners), []);
+    let namespace = Namespace::new("kernel");
+    assert_eq!(namespace.enter(listeners), []);
     std::fs::write("/proc/self/comm", "sshd").unwrap();
-    let found = namespace.inside(|| {
+    let found = namespace.enter(|| {
         let _v4 = TcpListener::bind("127.0.0.1:2222").unwrap();
         let _v6 = TcpListener::bind("[::]:22").unwrap();
         listeners()
@@ -29,9 +34,8 @@ fn listeners_have_their_process_and_sshd_is_known_by_its_name() {
         assert!(listener.ssh);
     }
     std::fs::write("/proc/self/comm", "httpd").unwrap();
-    let other = Namespace::new();
-    other.run("ip link set lo up");
-    let found = other.inside(|| {
+    let other = Namespace::new("kernel");
+    let found = other.enter(|| {
         let _v4 = TcpListener::bind("127.0.0.1:22").unwrap();
         listeners()
     });
@@ -40,12 +44,12 @@ fn listeners_have_their_process_and_sshd_is_known_by_its_name() {
 
 #[test]
 fn local_addresses_are_those_of_the_namespace() {
-    let namespace = Namespace::new();
-    namespace.run("ip link add eth0 type veth peer name eth1");
-    namespace.run("ip address add 203.0.113.5/24 dev eth0");
-    namespace.run("ip address add 2001:db8::5/64 dev eth0 nodad");
-    namespace.run("ip link set eth0 up");
-    let found = namespace.inside(local_addresses);
+    let namespace = Namespace::new("kernel");
+    namespace.ok("ip link add eth0 type veth peer name eth1".split_whitespace());
+    namespace.ok("ip address add 203.0.113.5/24 dev eth0".split_whitespace());
+    namespace.ok("ip address add 2001:db8::5/64 dev eth0 nodad".split_whitespace());
+    namespace.ok("ip link set eth0 up".split_whitespace());
+    let found = namespace.enter(local_addresses);
     for address in ["203.0.113.5", "2001:db8::5"] {
         assert!(found.iter().any(|a| a.interface == "eth0" && a.address.to_string() == address), "{found:?}");
     }
@@ -54,9 +58,9 @@ fn local_addresses_are_those_of_the_namespace() {
 
 #[test]
 fn the_conntrack_table_and_memory_have_figures() {
-    let namespace = Namespace::new();
-    namespace.nft("table inet t { chain c { type filter hook input priority 0; ct state new accept; }; }");
-    let table = namespace.inside(conntrack).unwrap();
+    let namespace = Namespace::new("kernel");
+    namespace.write_nft("table inet t { chain c { type filter hook input priority 0; ct state new accept; }; }");
+    let table = namespace.enter(conntrack).unwrap();
     assert!(table.max > 0 && table.buckets > 0 && table.count <= table.max);
     assert!(memory().unwrap() > 16 * 1024 * 1024);
     assert_eq!(require_supported(), Ok(()));
@@ -64,9 +68,9 @@ fn the_conntrack_table_and_memory_have_figures() {
 
 #[test]
 fn a_sandbox_is_empty_with_loopback_up() {
-    let namespace = Namespace::new();
-    namespace.nft("table ip t { chain c { counter; }; }");
-    namespace.inside(|| {
+    let namespace = Namespace::new("kernel");
+    namespace.write_nft("table ip t { chain c { counter; }; }");
+    namespace.enter(|| {
         let outside = Socket::open().unwrap().generation().unwrap();
         assert!(sandbox().unwrap().privileged);
         assert_ne!(Socket::open().unwrap().generation().unwrap(), outside);
@@ -75,7 +79,49 @@ fn a_sandbox_is_empty_with_loopback_up() {
         let listener = TcpListener::bind("127.0.0.1:80").unwrap();
         std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     });
-    assert!(namespace.ruleset().contains("table ip t"));
+    assert!(ruleset(&namespace).contains("table ip t"));
+}
+
+#[test]
+fn a_namespace_is_entered_by_its_name() {
+    let namespace = Namespace::new("kernel");
+    namespace.ok("ip link add eth0 type veth peer name eth1".split_whitespace());
+    namespace.add_address("203.0.113.77/24", "eth0");
+    let name = namespace.name();
+    let entered = std::thread::scope(|scope| {
+        let work = || {
+            enter(name).unwrap();
+            local_addresses()
+        };
+        scope.spawn(work).join().unwrap()
+    });
+    assert!(entered.iter().any(|address| address.address.to_string() == "203.0.113.77"), "{entered:?}");
+}
+
+/// In the environment of the process that only says which connection it found.
+const CHILD: &str = "FWC_TEST_SAYS_CONNECTION";
+
+#[test]
+fn a_login_is_found_where_sudo_has_stripped_the_environment() {
+    if std::env::var_os(CHILD).is_some() {
+        println!("found {:?}", SshConnection::of_this_process());
+        return;
+    }
+    // The shell is the login, env is sudo, and the test's own binary is fwc. The last word keeps the shell where it is.
+    let script = format!("env -u SSH_CONNECTION {CHILD}=1 \"$0\" --exact $1 --nocapture; exit $?");
+    let output = Command::new("sh")
+        .arg("-c")
+        .arg(script)
+        .arg(std::env::current_exe().unwrap())
+        .arg("a_login_is_found_where_sudo_has_stripped_the_environment")
+        .env("SSH_CONNECTION", "198.51.100.7 50022 203.0.113.5 22")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains("found Some(SshConnection { client: 198.51.100.7:50022, server: 203.0.113.5:22 })"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! NAT rules that others loaded, found in the real kernel.
 
-mod kernel_scene;
+mod support;
 
 use fwc::kernel::nat::{Backend, NatKind, NatRule, Position, Survey, TableFamily, survey};
 use fwc::kernel::socket::Socket;
 use fwc::net::{Family, RangeSet};
-use kernel_scene::Namespace;
+use support::Namespace;
 
 fn look(namespace: &Namespace) -> Survey {
-    namespace.inside(|| survey(&mut Socket::open().unwrap()))
+    namespace.enter(|| survey(&mut Socket::open().unwrap()))
 }
 
 fn rules(namespace: &Namespace) -> Vec<NatRule> {
@@ -23,25 +23,25 @@ fn texts(namespace: &Namespace) -> Vec<String> {
 
 #[test]
 fn nothing_yields_nothing() {
-    let namespace = Namespace::new();
+    let namespace = Namespace::new("kernel");
     assert_eq!(look(&namespace), Survey::default());
-    namespace.nft(
+    namespace.write_nft(
         "table ip nat { chain p { type nat hook postrouting priority 100; }; chain u { counter; }; }
          table inet filter { chain input { type filter hook input priority 0; policy drop; ct state new accept; }; }
          table inet fwc { chain p { type nat hook postrouting priority 100; masquerade; }; }",
     );
-    namespace.run("iptables-legacy -t nat -L");
-    namespace.run("ip6tables-legacy -t nat -L");
-    namespace.run("iptables-legacy -t nat -A PREROUTING -p tcp -j LOG");
-    namespace.run("iptables-legacy -t filter -A INPUT -j DROP");
-    namespace.run("iptables-nft -t nat -L");
+    namespace.ok("iptables-legacy -t nat -L".split_whitespace());
+    namespace.ok("ip6tables-legacy -t nat -L".split_whitespace());
+    namespace.ok("iptables-legacy -t nat -A PREROUTING -p tcp -j LOG".split_whitespace());
+    namespace.ok("iptables-legacy -t filter -A INPUT -j DROP".split_whitespace());
+    namespace.ok("iptables-nft -t nat -L".split_whitespace());
     assert_eq!(look(&namespace), Survey::default());
 }
 
 #[test]
 fn nft_rules_are_found_in_every_family() {
-    let namespace = Namespace::new();
-    namespace.nft(
+    let namespace = Namespace::new("kernel");
+    namespace.write_nft(
         "table ip nat {
            chain post { type nat hook postrouting priority 100; oifname \"eth0\" ip saddr 10.0.0.0/8 masquerade; jump more; };
            chain more { ip saddr 10.2.0.0/16 snat to 203.0.113.9; };
@@ -78,8 +78,8 @@ fn nft_rules_are_found_in_every_family() {
 
 #[test]
 fn nft_merges_neighbouring_fields_and_they_come_apart_again() {
-    let namespace = Namespace::new();
-    namespace.nft(
+    let namespace = Namespace::new("kernel");
+    namespace.write_nft(
         "table ip nat { chain pre { type nat hook prerouting priority -100;
            ip saddr 192.0.2.1 ip daddr 192.0.2.2 tcp sport 1000 tcp dport 2000 dnat to 10.0.0.1;
            ip saddr . tcp dport != { 192.0.2.1 . 80 } redirect;
@@ -109,13 +109,13 @@ fn docker(namespace: &Namespace, tool: &str) {
         "-A POSTROUTING -s 10.0.0.0/8 -o eth+ -j SNAT --to-source 203.0.113.9",
         "-A PREROUTING -d 198.51.100.0/24 -j NETMAP --to 10.9.8.0/24",
     ] {
-        namespace.run(&format!("{tool} -t nat {rule}"));
+        namespace.ok(format!("{tool} -t nat {rule}").split_whitespace());
     }
 }
 
 #[test]
 fn iptables_nft_rules_are_found() {
-    let namespace = Namespace::new();
+    let namespace = Namespace::new("kernel");
     docker(&namespace, "iptables-nft");
     let all = rules(&namespace);
     let kinds: Vec<_> = all.iter().map(|rule| (rule.chain.as_str(), rule.kind.clone())).collect();
@@ -134,7 +134,7 @@ fn iptables_nft_rules_are_found() {
 
 #[test]
 fn iptables_legacy_rules_are_found() {
-    let namespace = Namespace::new();
+    let namespace = Namespace::new("kernel");
     docker(&namespace, "iptables-legacy");
     let all = rules(&namespace);
     same_meaning(&all);
@@ -175,11 +175,13 @@ fn same_meaning(all: &[NatRule]) {
 #[test]
 fn ip6tables_rules_are_found_in_both_kinds() {
     for (tool, backend) in [("ip6tables-nft", Backend::NfTables), ("ip6tables-legacy", Backend::Legacy)] {
-        let namespace = Namespace::new();
-        namespace.run(&format!(
-            "{tool} -t nat -A POSTROUTING -s fd00::/64 ! -d fd00::/8 -p udp -m udp --sport 5000:5009 -j MASQUERADE"
-        ));
-        namespace.run(&format!("{tool} -t nat -A PREROUTING -i eth0 -d 2001:db8::5/128 -p tcp -m tcp --dport 80 -j DNAT --to-destination [2001:db8::8]:8080"));
+        let namespace = Namespace::new("kernel");
+        for rule in [
+            "POSTROUTING -s fd00::/64 ! -d fd00::/8 -p udp -m udp --sport 5000:5009 -j MASQUERADE",
+            "PREROUTING -i eth0 -d 2001:db8::5 -p tcp -m tcp --dport 80 -j DNAT --to-destination [2001:db8::8]:8080",
+        ] {
+            namespace.ok(format!("{tool} -t nat -A {rule}").split_whitespace());
+        }
         let all = rules(&namespace);
         let find = |kind: NatKind| all.iter().find(|rule| rule.kind == kind).unwrap();
         let (dnat, masquerade) = (find(NatKind::Dnat), find(NatKind::Masquerade));
@@ -197,8 +199,8 @@ fn ip6tables_rules_are_found_in_both_kinds() {
 
 #[test]
 fn what_cannot_be_read_is_said() {
-    let namespace = Namespace::new();
-    let survey = namespace.inside(|| {
+    let namespace = Namespace::new("kernel");
+    let survey = namespace.enter(|| {
         let mut socket = Socket::open().unwrap();
         // This thread alone loses root's rights to files.
         nix::unistd::setfsgid(1000.into());

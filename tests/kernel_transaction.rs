@@ -1,6 +1,8 @@
 //! Transactions and read-back in the real kernel.
 
-mod kernel_scene;
+#[path = "kernel/messages.rs"]
+mod messages;
+mod support;
 
 use fwc::kernel::counters::{CounterOwner, counters};
 use fwc::kernel::difference::Problem;
@@ -8,7 +10,13 @@ use fwc::kernel::messages::Messages;
 use fwc::kernel::socket::Socket;
 use fwc::kernel::table::{Removal, VerifyError, delete_table, identity_of, live, verify_loaded};
 use fwc::kernel::transaction::{Transaction, TransactionError};
-use kernel_scene::{ACCEPT, Builder, DROP, JUMP, Namespace, be, comment, expression, key, verdict};
+use messages::{ACCEPT, Builder, DROP, JUMP, be, comment, expression, key, verdict};
+use support::Namespace;
+
+/// What nft lists, without counters' values.
+fn ruleset(namespace: &Namespace) -> String {
+    namespace.ok(["nft", "-s", "list", "ruleset"])
+}
 
 /// One of everything: sets of each kind, chains, rules.
 fn everything() -> Messages {
@@ -103,7 +111,7 @@ fn load(socket: &mut Socket, messages: &Messages) {
 #[test]
 fn what_was_loaded_is_what_was_sent() {
     let messages = everything();
-    Namespace::new().inside(|| {
+    Namespace::new("kernel").enter(|| {
         let mut socket = Socket::open().unwrap();
         assert_eq!(live(&mut socket), Ok(None));
         for _ in 0..2 {
@@ -130,11 +138,11 @@ fn each_change_is_found_and_named() {
         ("delete table inet fwc", "the table", Problem::Missing),
     ];
     let messages = everything();
-    let namespace = Namespace::new();
+    let namespace = Namespace::new("kernel");
     for (change, what, problem) in changes {
-        namespace.inside(|| load(&mut Socket::open().unwrap(), &messages));
-        namespace.nft(change);
-        let verified = namespace.inside(|| verify_loaded(&mut Socket::open().unwrap(), &messages));
+        namespace.enter(|| load(&mut Socket::open().unwrap(), &messages));
+        namespace.write_nft(change);
+        let verified = namespace.enter(|| verify_loaded(&mut Socket::open().unwrap(), &messages));
         let Err(VerifyError::Differs(difference)) = verified else { panic!("{change}: {verified:?}") };
         assert!(difference.what.starts_with(what) && difference.problem == problem, "{change}: {difference:?}");
     }
@@ -146,25 +154,25 @@ fn a_large_transaction_is_one_datagram() {
     builder.addresses("many", 100_000);
     let messages = builder.messages;
     assert!(messages.bytes.len() > 1024 * 1024);
-    let namespace = Namespace::new();
-    namespace.inside(|| {
+    let namespace = Namespace::new("kernel");
+    namespace.enter(|| {
         let mut socket = Socket::open().unwrap();
         let before = socket.generation().unwrap();
         load(&mut socket, &messages);
         assert_eq!(socket.generation().unwrap().0, before.0 + 1, "one transaction");
         verify_loaded(&mut socket, &messages).unwrap();
     });
-    namespace.nft("delete element inet fwc many { 1.0.39.16 }");
-    let verified = namespace.inside(|| verify_loaded(&mut Socket::open().unwrap(), &messages));
+    namespace.write_nft("delete element inet fwc many { 1.0.39.16 }");
+    let verified = namespace.enter(|| verify_loaded(&mut Socket::open().unwrap(), &messages));
     let Err(VerifyError::Differs(difference)) = verified else { panic!("{verified:?}") };
     assert_eq!(difference.what, "element 0x01002710 of set many");
 }
 
 #[test]
 fn a_mistake_names_its_part_and_changes_nothing() {
-    let namespace = Namespace::new();
-    namespace.nft("table inet fwc { chain old { counter; }; }\ntable ip other { set s { type ipv4_addr; }; }");
-    let before = namespace.ruleset();
+    let namespace = Namespace::new("kernel");
+    namespace.write_nft("table inet fwc { chain old { counter; }; }\ntable ip other { set s { type ipv4_addr; }; }");
+    let before = ruleset(&namespace);
     let mut builder = Builder::new();
     builder.addresses("many", 3_000);
     builder.base_chain("input", 1, 0, Some(0));
@@ -172,23 +180,23 @@ fn a_mistake_names_its_part_and_changes_nothing() {
         expression("lookup", |d| d.with_text(1, "nowhere").with_be32(2, 1))(list)
     });
     builder.rule("input", "rule 2 of chain input", verdict(ACCEPT, None));
-    let refused = namespace.inside(|| Transaction::new(&builder.messages).commit(&mut Socket::open().unwrap()));
+    let refused = namespace.enter(|| Transaction::new(&builder.messages).commit(&mut Socket::open().unwrap()));
     let Err(TransactionError::Rejected(rejections)) = refused else { panic!("{refused:?}") };
     assert_eq!(rejections[0].subject.as_ref().unwrap().what, "rule 1 of chain input (fwc: web)");
     assert_eq!(rejections.len(), 1);
-    assert_eq!(namespace.ruleset(), before);
+    assert_eq!(ruleset(&namespace), before);
 }
 
 #[test]
 fn a_mistake_in_an_element_names_the_element() {
-    let namespace = Namespace::new();
+    let namespace = Namespace::new("kernel");
     let mut builder = Builder::new();
     builder.addresses("many", 1_500);
     builder.elements("many", None, |list| {
         let list = list.with_nested(1, key(&be(0x0a00_0001)));
         list.with_nested(1, key(&[10, 0, 0, 0, 2])).with_nested(1, key(&be(0x0a00_0003)))
     });
-    let refused = namespace.inside(|| Transaction::new(&builder.messages).commit(&mut Socket::open().unwrap()));
+    let refused = namespace.enter(|| Transaction::new(&builder.messages).commit(&mut Socket::open().unwrap()));
     let Err(TransactionError::Rejected(rejections)) = refused else { panic!("{refused:?}") };
     assert_eq!(rejections[0].subject.as_ref().unwrap().what, "elements of set many");
     assert_eq!(rejections[0].element.as_deref(), Some("0x0a00000002"));
@@ -196,17 +204,17 @@ fn a_mistake_in_an_element_names_the_element() {
 
 #[test]
 fn a_ruleset_that_changed_meanwhile_is_noticed() {
-    let namespace = Namespace::new();
+    let namespace = Namespace::new("kernel");
     let messages = everything();
-    let decided_at = namespace.inside(|| Socket::open().unwrap().generation().unwrap());
-    namespace.nft("table ip nat { chain p { type nat hook postrouting priority 100; masquerade; }; }");
-    let before = namespace.ruleset();
+    let decided_at = namespace.enter(|| Socket::open().unwrap().generation().unwrap());
+    namespace.write_nft("table ip nat { chain p { type nat hook postrouting priority 100; masquerade; }; }");
+    let before = ruleset(&namespace);
     let commit = || Transaction::new(&messages).decided_at(decided_at).commit(&mut Socket::open().unwrap());
-    assert!(matches!(namespace.inside(commit), Err(TransactionError::Superseded)));
-    assert_eq!(namespace.ruleset(), before);
-    let decided_at = namespace.inside(|| Socket::open().unwrap().generation().unwrap());
+    assert!(matches!(namespace.enter(commit), Err(TransactionError::Superseded)));
+    assert_eq!(ruleset(&namespace), before);
+    let decided_at = namespace.enter(|| Socket::open().unwrap().generation().unwrap());
     let commit = || Transaction::new(&messages).decided_at(decided_at).commit(&mut Socket::open().unwrap());
-    assert!(namespace.inside(commit).unwrap().acknowledged);
+    assert!(namespace.enter(commit).unwrap().acknowledged);
 }
 
 #[test]
@@ -218,7 +226,8 @@ fn many_mistakes_overflow_nothing() {
             expression("lookup", |d| d.with_text(1, "nowhere").with_be32(2, 1))(list)
         });
     }
-    let refused = Namespace::new().inside(|| Transaction::new(&builder.messages).commit(&mut Socket::open().unwrap()));
+    let refused =
+        Namespace::new("kernel").enter(|| Transaction::new(&builder.messages).commit(&mut Socket::open().unwrap()));
     let Err(TransactionError::Rejected(rejections)) = refused else { panic!("{refused:?}") };
     assert_eq!(rejections[0].subject.as_ref().unwrap().what, "rule 0");
 }
@@ -226,26 +235,26 @@ fn many_mistakes_overflow_nothing() {
 #[test]
 fn removal_says_whether_there_was_something() {
     let messages = everything();
-    let namespace = Namespace::new();
-    namespace.nft("table ip other { chain c { counter; }; }");
-    let other = namespace.ruleset();
-    namespace.inside(|| {
+    let namespace = Namespace::new("kernel");
+    namespace.write_nft("table ip other { chain c { counter; }; }");
+    let other = ruleset(&namespace);
+    namespace.enter(|| {
         let mut socket = Socket::open().unwrap();
         load(&mut socket, &messages);
         assert_eq!(delete_table(&mut socket).unwrap(), Removal::Removed);
         assert_eq!(delete_table(&mut socket).unwrap(), Removal::WasNotThere);
         assert_eq!(counters(&mut socket), Ok(Vec::new()));
     });
-    assert_eq!(namespace.ruleset(), other);
+    assert_eq!(ruleset(&namespace), other);
 }
 
 #[test]
 fn counters_come_with_their_owners() {
     let messages = everything();
-    let namespace = Namespace::new();
-    namespace.inside(|| load(&mut Socket::open().unwrap(), &messages));
-    namespace.nft("flush chain inet fwc input\nadd rule inet fwc input counter packets 3 bytes 210 comment \"fwc: dropped by policy\"");
-    let counters = namespace.inside(|| counters(&mut Socket::open().unwrap()).unwrap());
+    let namespace = Namespace::new("kernel");
+    namespace.enter(|| load(&mut Socket::open().unwrap(), &messages));
+    namespace.write_nft("flush chain inet fwc input\nadd rule inet fwc input counter packets 3 bytes 210 comment \"fwc: dropped by policy\"");
+    let counters = namespace.enter(|| counters(&mut Socket::open().unwrap()).unwrap());
     let rules: Vec<_> = counters.iter().filter(|c| matches!(c.owner, CounterOwner::Rule { .. })).collect();
     assert!(
         rules

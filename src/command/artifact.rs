@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::host::load;
-use crate::backend::{Header, iptables};
+use crate::backend::{Header, iptables, nft};
 use crate::cli::Target;
 use crate::compile::Compiled;
 use crate::policy::Sizing;
@@ -44,9 +43,10 @@ pub(super) fn one(compiled: &Compiled, target: Target) -> Option<String> {
     }
 }
 
-/// Signed like a table that `fwc apply` loads, so that `fwc status` knows it whoever loaded it.
 fn nft_text(compiled: &Compiled) -> String {
-    load::program(compiled).text()
+    let mut program = nft::Program::of(&compiled.ruleset, &Header { version: VERSION, spec_hash: &compiled.hash });
+    program.leave_unsigned();
+    program.text()
 }
 
 fn title(compiled: &Compiled, how: &str) -> String {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::artifact;
-use super::output::Output;
+use super::output::{Output, remark};
 use super::{Failure, exit};
 use crate::cli::{CompileArgs, Target};
 use crate::compile::{self, Compiled};
@@ -46,7 +46,7 @@ fn one(output: Output, path: Option<&Path>, compiled: &Compiled, target: Target)
     {
         let beside = path.with_extension("ipset");
         write_file(&beside, &sets)?;
-        eprintln!("fwc: the rules need the sets in {}: run `ipset restore -f` on it first", beside.display());
+        remark(&format!("the rules need the sets in {}: run `ipset restore -f` on it first", beside.display()));
     }
     Ok(())
 }

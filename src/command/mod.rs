@@ -45,7 +45,7 @@ impl From<io::Error> for Failure {
 pub fn run(cli: Cli) -> ExitCode {
     let output = Output::new(cli.format);
     if matches!(cli.format, Format::Sarif | Format::Github) && !matches!(cli.command, Command::Check(_)) {
-        eprintln!("fwc: `--format sarif` and `--format github` are for `fwc check`");
+        output::remark("`--format sarif` and `--format github` are for `fwc check`");
         return ExitCode::from(exit::USAGE);
     }
     let done = match cli.command {
@@ -60,11 +60,11 @@ pub fn run(cli: Cli) -> ExitCode {
     match done {
         Ok(code) => code,
         Err(Failure::Usage(message)) => {
-            eprintln!("fwc: {message}");
+            output::remark(&message);
             ExitCode::from(exit::USAGE)
         }
         Err(Failure::Io(what, error)) => {
-            eprintln!("fwc: {what} failed: {error}");
+            output::remark(&format!("{what} failed: {error}"));
             ExitCode::from(exit::HOST)
         }
     }

@@ -63,6 +63,11 @@ impl Output {
     }
 }
 
+/// A word to the person, on standard error. Where that is gone, the exit code tells enough.
+pub(crate) fn remark(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "fwc: {text}");
+}
+
 /// Colours and boxes on a terminal only.
 fn look() -> Look {
     if !io::stderr().is_terminal() {

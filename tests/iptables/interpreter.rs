@@ -7,10 +7,13 @@ use fwc::net::{AddrRange, PacketHeader};
 use fwc::packet::{Fragment, Packet};
 use fwc::spec::{Direction, Fate, State, Tracking};
 
+/// A policy, and rules as words.
+type Chain = (String, Vec<Vec<String>>);
+
 /// The tables of one file, and the ipsets that its rules refer to.
 pub struct Rules {
-    /// Chains by table and name: a policy, and rules as words.
-    chains: HashMap<(String, String), (String, Vec<Vec<String>>)>,
+    /// By table and name.
+    chains: HashMap<(String, String), Chain>,
     ipsets: HashMap<String, Vec<AddrRange>>,
 }
 

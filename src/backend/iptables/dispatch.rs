@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use super::expand::Expander;
-use super::line::{Comment, Detail, Line, Side, Target, UserChain};
+use super::line::{Comment, Detail, Line, Ports, Side, Target, UserChain};
 use crate::net::{AddrRange, Family};
 use crate::ruleset::{Hook, Rule, StateMatch};
 
@@ -42,8 +42,8 @@ impl Key {
         let side = match self {
             Key::Destination => &line.destination,
             Key::Source => &line.source,
-            Key::DestinationPorts => return hull(&line.destination_ports),
-            Key::SourcePorts => return hull(&line.source_ports),
+            Key::DestinationPorts => return hull(line.destination_ports.ranges()),
+            Key::SourcePorts => return hull(line.source_ports.ranges()),
         };
         match *side {
             Side::Range(AddrRange::V4(start, end)) => Some((start.into(), end.into())),
@@ -77,18 +77,18 @@ pub(super) fn arrange<'a>(
     if icmp || lines.len() <= PAGE {
         return lines;
     }
-    let mut tree = Tree { expander };
     let mut top = Vec::new();
     for (protocol, group) in by_protocol(lines) {
         if group.len() <= LEAF {
             top.extend(group);
             continue;
         }
-        let name = protocol_name(protocol);
-        let stem = tree.expander.names.unique(&format!("{stem}-{name}"), "");
-        let gate = Line { protocol, ..Line::new(Target::Jump(Rc::clone(&stem))) };
-        top.push(gate);
-        tree.chain(Rc::clone(&stem), &stem, group, 1);
+        let stem = expander.names.unique(&format!("{stem}-{}", protocol_name(protocol)), "");
+        top.push(Line { protocol, ..Line::new(Target::Jump(Rc::clone(&stem))) });
+        let all = (0..group.len()).collect();
+        let mut tree =
+            Tree { lines: group.into_iter().map(Some).collect(), protocol, stem: Rc::clone(&stem), expander };
+        tree.chain(stem, all, 1);
     }
     top
 }
@@ -126,63 +126,91 @@ fn by_protocol(lines: Vec<Line<'_>>) -> Vec<(Option<u8>, Vec<Line<'_>>)> {
     groups
 }
 
+/// The chains of one protocol's lines.
 struct Tree<'e, 'a, 's> {
+    /// Lines by index, until they are put into a chain.
+    lines: Vec<Option<Line<'a>>>,
+    protocol: Option<u8>,
+    stem: Rc<str>,
     expander: &'e mut Expander<'a, 's>,
 }
 
 impl<'a> Tree<'_, 'a, '_> {
     /// Makes a chain of these lines and the chains below it.
-    fn chain(&mut self, name: Rc<str>, stem: &str, lines: Vec<Line<'a>>, depth: u32) {
+    fn chain(&mut self, name: Rc<str>, lines: Vec<usize>, depth: u32) {
         let place = self.expander.chains.len();
         self.expander.chains.push(UserChain { name, lines: Vec::new() });
-        let lines = self.body(stem, lines, depth);
+        let lines = self.body(lines, depth);
         if let Some(chain) = self.expander.chains.get_mut(place) {
             chain.lines = lines;
         }
     }
 
-    fn body(&mut self, stem: &str, lines: Vec<Line<'a>>, depth: u32) -> Vec<Line<'a>> {
+    fn body(&mut self, lines: Vec<usize>, depth: u32) -> Vec<Line<'a>> {
         let (mut body, mut rest) = (Vec::new(), lines);
         while rest.len() > LEAF && depth < DEEPEST {
-            let best = KEYS.iter().filter_map(|&key| Split::by(key, &rest)).min_by_key(|split| split.cost);
+            let best = KEYS.iter().filter_map(|&key| self.split(key, &rest)).min_by_key(|split| split.cost);
             let Some(split) = best.filter(|split| split.cost * 4 <= rest.len() * 3) else {
-                if !rest.iter().any(has_port_list) {
+                if !rest.iter().any(|&index| self.lines.get(index).is_some_and(has_port_list)) {
                     break;
                 }
-                // A list of ports spans all between them, single ports do not.
-                rest = rest.into_iter().flat_map(one_port_each).collect();
+                rest = self.single_ports(&rest);
                 continue;
             };
-            let key = split.key;
-            let (buckets, remaining) = split.apply(rest);
-            for bucket in buckets {
+            let last = split.rest.is_empty();
+            for bucket in split.buckets {
                 if bucket.lines.len() == 1 {
-                    body.extend(bucket.lines);
+                    body.extend(self.take(bucket.lines));
                     continue;
                 }
-                let name = self.expander.names.numbered(stem, "");
-                let last = remaining.is_empty();
+                let name = self.expander.names.numbered(&self.stem, "");
                 // What the last buckets do not decide, nothing behind them decides either.
                 let target = if last { Target::Goto(Rc::clone(&name)) } else { Target::Jump(Rc::clone(&name)) };
-                let protocol = bucket.lines.first().and_then(|line| line.protocol);
-                body.push(gate(self.expander.family, key, bucket.span, protocol, target));
-                self.chain(name, stem, bucket.lines, depth + 1);
+                body.push(gate(self.expander.family, split.key, bucket.span, self.protocol, target));
+                self.chain(name, bucket.lines, depth + 1);
             }
-            rest = remaining;
+            rest = split.rest;
         }
-        body.extend(rest);
+        body.extend(self.take(rest));
         body
+    }
+
+    /// The lines themselves. Each is in one chain only.
+    fn take(&mut self, indices: Vec<usize>) -> impl Iterator<Item = Line<'a>> {
+        indices.into_iter().filter_map(|index| self.lines.get_mut(index).and_then(Option::take))
+    }
+
+    /// A list of ports spans all between them, single ports do not.
+    fn single_ports(&mut self, indices: &[usize]) -> Vec<usize> {
+        let single: Vec<Line> = self.take(indices.to_vec()).flat_map(one_port_each).collect();
+        let start = self.lines.len();
+        self.lines.extend(single.into_iter().map(Some));
+        (start..self.lines.len()).collect()
+    }
+
+    /// `None` where the key tells nothing apart.
+    fn split(&self, key: Key, indices: &[usize]) -> Option<Split> {
+        let span = |index: usize| self.lines.get(index).and_then(Option::as_ref).and_then(|line| key.span(line));
+        let (mut spans, mut rest) = (Vec::with_capacity(indices.len()), Vec::new());
+        for &index in indices {
+            match span(index) {
+                Some(span) => spans.push((span, index)),
+                None => rest.push(index),
+            }
+        }
+        Split::of(key, spans, rest)
     }
 }
 
-fn has_port_list(line: &Line) -> bool {
-    line.source_ports.len() > 1 || line.destination_ports.len() > 1
+fn has_port_list(line: &Option<Line>) -> bool {
+    let list = |ports: &Ports| matches!(ports, Ports::List(_));
+    line.as_ref().is_some_and(|line| list(&line.source_ports) || list(&line.destination_ports))
 }
 
 fn one_port_each(line: Line<'_>) -> Vec<Line<'_>> {
-    let each = |ports: &[(u16, u16)]| match ports {
-        [] => vec![Vec::new()],
-        ports => ports.iter().map(|&range| vec![range]).collect(),
+    let each = |ports: &Ports| match ports {
+        Ports::Any => vec![Ports::Any],
+        ports => ports.ranges().iter().copied().map(Ports::one).collect(),
     };
     let mut lines = Vec::new();
     for source_ports in each(&line.source_ports) {
@@ -196,7 +224,7 @@ fn one_port_each(line: Line<'_>) -> Vec<Line<'_>> {
 /// The line that leads to a bucket.
 fn gate<'a>(family: Family, key: Key, span: Span, protocol: Option<u8>, target: Target) -> Line<'a> {
     let line = Line::new(target);
-    let ports = || vec![(span.0 as u16, span.1 as u16)];
+    let ports = || Ports::one((span.0 as u16, span.1 as u16));
     match key {
         Key::Destination => Line { destination: Side::Range(addresses(family, span)), ..line },
         Key::Source => Line { source: Side::Range(addresses(family, span)), ..line },
@@ -213,98 +241,78 @@ fn addresses(family: Family, (start, end): Span) -> AddrRange {
 }
 
 /// Lines whose packets have a value in `span`, and none of another bucket's.
-struct Bucket<'a> {
+struct Bucket {
     span: Span,
-    lines: Vec<Line<'a>>,
+    lines: Vec<usize>,
 }
 
 /// A way to split lines.
 struct Split {
     key: Key,
-    /// The bucket of each line; `None`: it stays behind.
-    places: Vec<Option<usize>>,
-    /// The range of each bucket. They are disjoint.
-    spans: Vec<Span>,
+    buckets: Vec<Bucket>,
+    /// Lines that would lie in two buckets.
+    rest: Vec<usize>,
     /// Lines that a packet still meets behind the split, at worst.
     cost: usize,
 }
 
 impl Split {
-    /// `None` where the key tells nothing apart.
-    fn by(key: Key, lines: &[Line]) -> Option<Split> {
-        let mut spans: Vec<(Span, usize)> = Vec::with_capacity(lines.len());
-        spans.extend(lines.iter().enumerate().filter_map(|(index, line)| Some((key.span(line)?, index))));
-        // The range that ends first never overlaps more of the later ones than another would: taking it keeps the most.
+    /// Keeps the most lines that can lie in disjoint buckets. `rest` stays behind in any case.
+    fn of(key: Key, mut spans: Vec<(Span, usize)>, mut rest: Vec<usize>) -> Option<Split> {
+        // The range that ends first never overlaps more of the later ones than another would.
         spans.sort_unstable_by_key(|&((start, end), index)| (end, u128::MAX - start, index));
-        let mut kept: Vec<(Span, Vec<usize>)> = Vec::new();
-        for (span, index) in spans {
-            match kept.last_mut() {
-                Some((last, lines)) if *last == span => lines.push(index),
-                Some((last, _)) if span.0 <= last.1 => {}
-                _ => kept.push((span, vec![index])),
+        let mut last: Option<Span> = None;
+        let mut several = false;
+        spans.retain(|&(span, index)| {
+            let keep = last.is_none_or(|last| last == span || last.1 < span.0);
+            if keep {
+                several |= last.is_some_and(|last| last != span);
+                last = Some(span);
+            } else {
+                rest.push(index);
             }
-        }
-        if kept.len() < 2 {
-            return None;
-        }
-        Some(Split::into_buckets(key, &kept, lines.len()))
+            keep
+        });
+        several.then(|| Split::into_buckets(key, &spans, rest))
     }
 
     /// Neighbours share a bucket, so that all buckets hold about as many lines.
-    fn into_buckets(key: Key, kept: &[(Span, Vec<usize>)], lines: usize) -> Split {
-        let placed: usize = kept.iter().map(|(_, indices)| indices.len()).sum();
-        let target = placed.div_ceil(placed.div_ceil(LEAF).clamp(2, FAN));
-        let mut places = vec![None; lines];
-        let (mut spans, mut sizes): (Vec<Span>, Vec<usize>) = (Vec::new(), Vec::new());
-        for (span, indices) in kept {
-            match (spans.last_mut(), sizes.last_mut()) {
-                (Some(bucket), Some(size)) if *size + indices.len() <= target => {
-                    bucket.1 = span.1;
-                    *size += indices.len();
+    fn into_buckets(key: Key, kept: &[(Span, usize)], mut rest: Vec<usize>) -> Split {
+        let target = kept.len().div_ceil(kept.len().div_ceil(LEAF).clamp(2, FAN));
+        let mut buckets: Vec<Bucket> = Vec::new();
+        for group in kept.chunk_by(|a, b| a.0 == b.0) {
+            let Some(&(span, _)) = group.first() else { continue };
+            let indices = group.iter().map(|&(_, index)| index);
+            match buckets.last_mut() {
+                Some(bucket) if bucket.lines.len() + group.len() <= target => {
+                    bucket.span.1 = span.1;
+                    bucket.lines.extend(indices);
                 }
-                _ => {
-                    spans.push(*span);
-                    sizes.push(indices.len());
-                }
-            }
-            for &index in indices {
-                if let Some(place) = places.get_mut(index) {
-                    *place = Some(spans.len() - 1);
-                }
+                _ => buckets.push(Bucket { span, lines: indices.collect() }),
             }
         }
-        let cost = sizes.iter().max().copied().unwrap_or(0) + (lines - placed);
+        let largest = buckets.iter().map(|bucket| bucket.lines.len()).max().unwrap_or(0);
+        // In the order in which they came, which is the order of the spec.
+        rest.sort_unstable();
         if matches!(key, Key::Destination | Key::Source) {
-            widen(&mut spans);
+            widen(&mut buckets);
         }
-        Split { key, places, spans, cost }
-    }
-
-    /// The buckets, and what stays behind.
-    fn apply<'a>(self, lines: Vec<Line<'a>>) -> (Vec<Bucket<'a>>, Vec<Line<'a>>) {
-        let mut buckets: Vec<Bucket> = self.spans.iter().map(|&span| Bucket { span, lines: Vec::new() }).collect();
-        let mut rest = Vec::new();
-        for (line, place) in lines.into_iter().zip(self.places) {
-            match place.and_then(|place| buckets.get_mut(place)) {
-                Some(bucket) => bucket.lines.push(line),
-                None => rest.push(line),
-            }
-        }
-        (buckets, rest)
+        Split { key, cost: largest + rest.len(), buckets, rest }
     }
 }
 
 /// Makes a prefix of each range of addresses that can become one without touching another: it reads better and costs less.
-fn widen(spans: &mut [Span]) {
+fn widen(buckets: &mut [Bucket]) {
     let mut before: Option<u128> = None;
-    for index in 0..spans.len() {
-        let after = spans.get(index + 1).map(|next| next.0);
-        let Some(span) = spans.get_mut(index) else { continue };
+    for index in 0..buckets.len() {
+        let after = buckets.get(index + 1).map(|next| next.span.0);
+        let Some(Bucket { span, .. }) = buckets.get_mut(index) else { continue };
         let mask = u128::MAX.checked_shr((span.0 ^ span.1).leading_zeros()).unwrap_or(0);
         let prefix = (span.0 & !mask, span.0 | mask);
+        let end = span.1;
         if before.is_none_or(|before| before < prefix.0) && after.is_none_or(|after| prefix.1 < after) {
             *span = prefix;
         }
-        before = Some(span.1);
+        before = Some(end);
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::ipset::Ipsets;
-use super::line::{Comment, Detail, Line, Link, MULTIPORT, Side, State, Target, UserChain};
+use super::line::{Comment, Detail, Line, Link, MULTIPORT, Ports, Side, State, Target, UserChain};
 use super::names::Names;
 use crate::net::{AddrRange, Family, Interface, PortSet, Protocol, RangeSet};
 use crate::policy::{AddressSetId, Addresses, EntryId};
@@ -61,6 +61,17 @@ struct Merged<'a> {
     destination_ports: PortList,
 }
 
+impl<'a> Merged<'a> {
+    fn of(rule: &'a Rule) -> Self {
+        let ranges = |ports: &Option<PortSet>| ports.as_ref().map_or_else(Vec::new, |ports| ports.ranges().to_vec());
+        let (source_ports, destination_ports) = match &rule.matching.payload {
+            Payload::Ports { source, destination, .. } => (ranges(source), ranges(destination)),
+            _ => (Vec::new(), Vec::new()),
+        };
+        Merged { rule, source_ports, destination_ports }
+    }
+}
+
 impl<'a, 's> Expander<'a, 's> {
     pub fn new(ruleset: &'a Ruleset, family: Family, names: Names, ipsets: &'s mut Ipsets) -> Self {
         Expander { ruleset, family, ipsets, names, chains: Vec::new(), helpers: HashMap::new() }
@@ -69,9 +80,9 @@ impl<'a, 's> Expander<'a, 's> {
     /// The lines of rules that stand side by side and have the same action.
     pub fn expand(&mut self, hook: Hook, rules: &'a [Rule]) -> Vec<Line<'a>> {
         let family = self.family;
-        let meets = |rule: &&Rule| can_meet(rule, family);
-        let mut lines = Vec::new();
-        for merged in merge_ports(rules.iter().filter(meets)) {
+        let rules: Vec<&Rule> = rules.iter().filter(|rule| can_meet(rule, family)).collect();
+        let mut lines = Vec::with_capacity(rules.len());
+        for merged in merge_ports(&rules) {
             self.one(hook, &merged, &mut lines);
         }
         lines
@@ -223,21 +234,35 @@ fn peers(rule: &Rule) -> Option<Leg> {
     }
 }
 
-/// Takes the rules of an entry's leg together that differ in the server's ports only.
-fn merge_ports<'a>(rules: impl Iterator<Item = &'a Rule>) -> Vec<Merged<'a>> {
-    let mut all: Vec<Merged> = Vec::new();
-    let mut seen: HashMap<(EntryId, Leg, Match), usize> = HashMap::new();
-    for rule in rules {
-        let mut new = Merged { rule, source_ports: Vec::new(), destination_ports: Vec::new() };
-        if let Payload::Ports { source, destination, .. } = &rule.matching.payload {
-            new.source_ports = source.as_ref().map_or_else(Vec::new, |ports| ports.ranges().to_vec());
-            new.destination_ports = destination.as_ref().map_or_else(Vec::new, |ports| ports.ranges().to_vec());
+/// Takes the rules of an entry's leg together that differ in the server's ports only. An entry's rules stand side by side.
+fn merge_ports<'a>(rules: &[&'a Rule]) -> Vec<Merged<'a>> {
+    let mut all: Vec<Merged> = Vec::with_capacity(rules.len());
+    for entry in rules.chunk_by(|a, b| owner(a).is_some() && owner(a) == owner(b)) {
+        match entry {
+            [rule] => all.push(Merged::of(rule)),
+            several => all.extend(merge_entry(several)),
         }
+    }
+    all
+}
+
+fn owner(rule: &Rule) -> Option<EntryId> {
+    match rule.origin {
+        Origin::Entry(id, ..) => Some(id),
+        _ => None,
+    }
+}
+
+fn merge_entry<'a>(rules: &[&'a Rule]) -> Vec<Merged<'a>> {
+    let mut all: Vec<Merged> = Vec::new();
+    let mut seen: HashMap<(Leg, Match), usize> = HashMap::new();
+    for &rule in rules {
+        let mut new = Merged::of(rule);
         let Some(key) = without_server_ports(rule) else {
             all.push(new);
             continue;
         };
-        let leg = key.1;
+        let leg = key.0;
         let index = *seen.entry(key).or_insert(all.len());
         match (all.get_mut(index), leg) {
             (None, _) => all.push(new),
@@ -255,8 +280,8 @@ fn merge_ports<'a>(rules: impl Iterator<Item = &'a Rule>) -> Vec<Merged<'a>> {
     all
 }
 
-fn without_server_ports(rule: &Rule) -> Option<(EntryId, Leg, Match)> {
-    let Origin::Entry(id, leg, _) = rule.origin else { return None };
+fn without_server_ports(rule: &Rule) -> Option<(Leg, Match)> {
+    let Origin::Entry(_, leg, _) = rule.origin else { return None };
     let Payload::Ports { protocol, source, destination, guarded } = &rule.matching.payload else { return None };
     let (protocol, guarded) = (*protocol, *guarded);
     let payload = match leg {
@@ -268,7 +293,7 @@ fn without_server_ports(rule: &Rule) -> Option<(EntryId, Leg, Match)> {
         }
         _ => return None,
     };
-    Some((id, leg, Match { payload, ..rule.matching.clone() }))
+    Some((leg, Match { payload, ..rule.matching.clone() }))
 }
 
 fn protocol(payload: &Payload, family: Family) -> Option<u8> {
@@ -315,20 +340,22 @@ fn ports_detail(protocol: Protocol, source: Option<&PortSet>, destination: Optio
 }
 
 /// Ports in lists that `multiport` can hold. No ports at all is one list: any.
-fn slots(ports: &PortList) -> Vec<PortList> {
-    let mut lists = vec![PortList::new()];
-    let mut used = 0;
+fn slots(ports: &[(u16, u16)]) -> Vec<Ports> {
+    let (mut lists, mut list, mut used) = (Vec::new(), PortList::new(), 0);
     for &(start, end) in ports {
         let needed = if start == end { 1 } else { 2 };
         if used + needed > MULTIPORT {
-            lists.push(PortList::new());
+            lists.push(Ports::List(std::mem::take(&mut list).into()));
             used = 0;
         }
         used += needed;
-        if let Some(list) = lists.last_mut() {
-            list.push((start, end));
-        }
+        list.push((start, end));
     }
+    lists.push(match list.as_slice() {
+        [] => Ports::Any,
+        [one] => Ports::one(*one),
+        _ => Ports::List(list.into()),
+    });
     lists
 }
 

@@ -17,10 +17,8 @@ pub(super) struct Line<'a> {
     pub locality: Locality,
     /// The number in the IP header.
     pub protocol: Option<u8>,
-    /// Sorted, disjoint, at most [`MULTIPORT`] slots; empty is any.
-    pub source_ports: Vec<(u16, u16)>,
-    /// The same.
-    pub destination_ports: Vec<(u16, u16)>,
+    pub source_ports: Ports,
+    pub destination_ports: Ports,
     pub detail: Detail,
     pub state: State,
     pub target: Target,
@@ -36,12 +34,37 @@ impl Line<'_> {
             destination: Side::Any,
             locality: Locality::Anywhere,
             protocol: None,
-            source_ports: Vec::new(),
-            destination_ports: Vec::new(),
+            source_ports: Ports::Any,
+            destination_ports: Ports::Any,
             detail: Detail::None,
             state: State::Any,
             target,
             comment: Comment::None,
+        }
+    }
+}
+
+/// Ports, host byte order.
+#[derive(Debug, Clone)]
+pub(super) enum Ports {
+    Any,
+    /// One range, both ends included.
+    One([(u16, u16); 1]),
+    /// Ranges, sorted and disjoint, at most [`MULTIPORT`] slots.
+    List(Rc<[(u16, u16)]>),
+}
+
+impl Ports {
+    pub fn one(range: (u16, u16)) -> Self {
+        Ports::One([range])
+    }
+
+    /// The ranges; none at all is any.
+    pub fn ranges(&self) -> &[(u16, u16)] {
+        match self {
+            Ports::Any => &[],
+            Ports::One(one) => one,
+            Ports::List(list) => list,
         }
     }
 }

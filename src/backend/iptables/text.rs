@@ -107,7 +107,7 @@ impl Writer {
             _ => None,
         };
         let (mut single, mut lists) = (Vec::new(), Vec::new());
-        for (letter, ports) in [('s', line.source_ports.as_slice()), ('d', line.destination_ports.as_slice())] {
+        for (letter, ports) in [('s', line.source_ports.ranges()), ('d', line.destination_ports.ranges())] {
             match (ports, own) {
                 ([], _) => {}
                 ([one], Some(_)) => single.push((letter, *one)),
@@ -119,13 +119,13 @@ impl Writer {
             self.put(format_args!(" -m {name}"));
         }
         for (letter, ports) in single {
-            self.put(format_args!(" --{letter}port {}", Ports(&[ports])));
+            self.put(format_args!(" --{letter}port {}", PortList(&[ports])));
         }
         if guarded {
             self.text.push_str(" ! --tcp-flags SYN,ACK SYN");
         }
         for (letter, ports) in lists {
-            self.put(format_args!(" -m multiport --{letter}ports {}", Ports(ports)));
+            self.put(format_args!(" -m multiport --{letter}ports {}", PortList(ports)));
         }
     }
 
@@ -174,7 +174,7 @@ impl Writer {
                     self.put(format_args!(" --ctorigdst {prefix}"));
                 }
                 if let Some(ports) = ports {
-                    self.put(format_args!(" --ctorigdstport {}", Ports(&[*ports])));
+                    self.put(format_args!(" --ctorigdstport {}", PortList(&[*ports])));
                 }
             }
         }
@@ -236,9 +236,9 @@ impl Display for Prefix {
 }
 
 /// Ports and ranges joined by commas, ranges with a colon.
-struct Ports<'p>(&'p [(u16, u16)]);
+struct PortList<'p>(&'p [(u16, u16)]);
 
-impl Display for Ports<'_> {
+impl Display for PortList<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (index, &(start, end)) in self.0.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };

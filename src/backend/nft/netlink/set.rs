@@ -27,7 +27,6 @@ const NFTA_SET_ELEM_LIST_SET_ID: u16 = 4;
 const NFTA_SET_ELEM_KEY: u16 = 1;
 const NFTA_SET_ELEM_FLAGS: u16 = 3;
 const NFTA_SET_ELEM_USERDATA: u16 = 6;
-const NFTA_SET_ELEM_EXPR: u16 = 7;
 const NFTA_SET_ELEM_KEY_END: u16 = 10;
 const NFTA_DATA_VALUE: u16 = 1;
 const NFTA_LIST_ELEM: u16 = 1;
@@ -131,6 +130,7 @@ impl<'a> Shape<'a> {
         };
         writer.user_data(NFTA_SET_USERDATA, KEY_BYTE_ORDER, &order.to_ne_bytes());
         if self.counted {
+            // Each element gets one of its own (Linux 5.7). To name it in each element would take the kernel a search by name each time.
             counter(writer, NFTA_SET_EXPR);
         }
         writer.end_message(message);
@@ -233,7 +233,7 @@ impl<'w, 's> ElementWriter<'w, 's> {
                     first.clear();
                     last.clear();
                     encode(element, &mut first, &mut last);
-                    self.counted(&first, set.interval.then_some(last.as_slice()), &element.comment);
+                    self.commented(&first, set.interval.then_some(last.as_slice()), &element.comment);
                 }
             }
         }
@@ -276,17 +276,13 @@ impl<'w, 's> ElementWriter<'w, 's> {
         self.writer.end_nested(element);
     }
 
-    fn counted(&mut self, first: &[u8], last: Option<&[u8]>, comment: &str) {
+    fn commented(&mut self, first: &[u8], last: Option<&[u8]>, comment: &str) {
         let element = self.element();
         data(self.writer, NFTA_SET_ELEM_KEY, first);
         if let Some(last) = last {
             data(self.writer, NFTA_SET_ELEM_KEY_END, last);
         }
         self.writer.comment(NFTA_SET_ELEM_USERDATA, comment);
-        if self.shape.counted {
-            // Not every kernel since 5.10 gives elements the set's expression by itself.
-            counter(self.writer, NFTA_SET_ELEM_EXPR);
-        }
         self.writer.end_nested(element);
     }
 

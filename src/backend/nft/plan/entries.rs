@@ -4,7 +4,7 @@
 //! a `from` of its own), most of them give up their rule, and what they ask for becomes one more field of the key.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::hash::Hash;
 
 use super::{Draft, Planner, verdict};
 use crate::backend::nft::program::{self, Condition, Selector, Side, Verdict};
@@ -38,26 +38,23 @@ pub(super) enum Kind {
 }
 
 /// What a class asks for besides the endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Restriction {
-    pub(super) interfaces: Arc<[Interface]>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Restriction<'a> {
+    pub(super) interfaces: &'a [Interface],
     pub(super) peer: Addresses,
-    pub(super) peer_ports: Option<PortSet>,
+    pub(super) peer_ports: Option<&'a PortSet>,
     /// A set of server addresses that is too large to be multiplied by the ports.
     pub(super) server: Addresses,
 }
 
-impl Restriction {
-    fn none() -> Self {
-        Restriction { interfaces: Arc::from([]), peer: Addresses::Any, peer_ports: None, server: Addresses::Any }
-    }
+impl Restriction<'_> {
+    const NONE: Self = Restriction { interfaces: &[], peer: Addresses::Any, peer_ports: None, server: Addresses::Any };
 }
 
 /// A rule of an entry.
 #[derive(Debug, Clone)]
 pub(super) struct Item<'a> {
-    pub(super) base: Base,
-    pub(super) restriction: Restriction,
+    pub(super) restriction: Restriction<'a>,
     /// The server's address; `Any` where `restriction.server` has it.
     pub(super) server: Addresses,
     pub(super) protocol: Protocol,
@@ -68,14 +65,14 @@ pub(super) struct Item<'a> {
 
 /// Rules that one lookup decides.
 pub(super) struct Class<'a> {
-    pub(super) restriction: Restriction,
+    pub(super) restriction: Restriction<'a>,
     /// Whether interfaces and peers of the items are fields of the key.
     pub(super) wide: bool,
     pub(super) items: Vec<Item<'a>>,
 }
 
 /// The items among rules, and the rules that are none.
-pub(super) fn items<'a>(rules: &[&'a Rule]) -> (Vec<Item<'a>>, Vec<&'a Rule>) {
+pub(super) fn items<'a>(rules: &[&'a Rule]) -> (Vec<(Base, Item<'a>)>, Vec<&'a Rule>) {
     let (mut items, mut others) = (Vec::new(), Vec::new());
     for &rule in rules {
         match item(rule) {
@@ -86,7 +83,7 @@ pub(super) fn items<'a>(rules: &[&'a Rule]) -> (Vec<Item<'a>>, Vec<&'a Rule>) {
     (items, others)
 }
 
-fn item(rule: &Rule) -> Option<Item<'_>> {
+fn item(rule: &Rule) -> Option<(Base, Item<'_>)> {
     let Origin::Entry(entry, leg, place) = rule.origin else { return None };
     let matching = &rule.matching;
     let tracked = match matching.state {
@@ -122,13 +119,8 @@ fn item(rule: &Rule) -> Option<Item<'_>> {
         kind,
         family: matching.family,
     };
-    let restriction = Restriction {
-        interfaces: Arc::clone(&matching.interfaces),
-        peer,
-        peer_ports: peer_ports.cloned(),
-        server: Addresses::Any,
-    };
-    Some(Item { base, restriction, server, protocol, ports, entry, place })
+    let restriction = Restriction { interfaces: &matching.interfaces, peer, peer_ports, server: Addresses::Any };
+    Some((base, Item { restriction, server, protocol, ports, entry, place }))
 }
 
 /// Up to this many classes each have a rule of their own.
@@ -140,7 +132,7 @@ const MULTIPLIED: usize = 1024;
 
 impl Planner<'_> {
     /// Sets and rules for the items of one stage.
-    pub(super) fn entries(&mut self, draft: &mut Draft, items: Vec<Item<'_>>) {
+    pub(super) fn entries(&mut self, draft: &mut Draft, items: Vec<(Base, Item<'_>)>) {
         let mut guarded = Vec::new();
         for (base, items) in self.bases(items) {
             let mut rules = Vec::new();
@@ -156,23 +148,23 @@ impl Planner<'_> {
     }
 
     /// Items with the same base, in the order in which they came.
-    fn bases<'i>(&self, items: Vec<Item<'i>>) -> Vec<(Base, Vec<Item<'i>>)> {
+    fn bases<'i>(&self, items: Vec<(Base, Item<'i>)>) -> Vec<(Base, Vec<Item<'i>>)> {
         // The guard looks at TCP alone, so replies of other protocols may stand behind it: then they share the sets of TCP's.
-        let guarded: Vec<Leg> = items.iter().filter(|item| item.base.guarded).map(|item| item.base.leg).collect();
-        let guarded = (guarded.contains(&Leg::Request), guarded.contains(&Leg::Reply));
+        let guarded = |leg| items.iter().any(|(base, _)| base.guarded && base.leg == leg);
+        let guarded = (guarded(Leg::Request), guarded(Leg::Reply));
         let sets = &self.ruleset.sets;
-        grouped(items.into_iter().map(|mut item| {
+        grouped(items.into_iter().map(|(mut base, mut item)| {
             let owner = self.ruleset.owners.get(item.entry.0 as usize);
-            item.base.section = owner.map_or("entries", |owner| owner.section);
-            let reply_of_any = match item.base.leg {
+            base.section = owner.map_or("entries", |owner| owner.section);
+            let reply_of_any = match base.leg {
                 Leg::Request => guarded.0,
                 Leg::Reply => guarded.1,
             };
-            item.base.guarded |= reply_of_any && item.base.kind == Kind::Ports && !item.base.tracked;
+            base.guarded |= reply_of_any && base.kind == Kind::Ports && !base.tracked;
             if multiplied(sets, item.server, item.ports) > MULTIPLIED && matches!(item.server, Addresses::Set(_)) {
                 item.restriction.server = std::mem::replace(&mut item.server, Addresses::Any);
             }
-            (item.base, item)
+            (base, item)
         }))
     }
 
@@ -228,7 +220,7 @@ impl Planner<'_> {
         &mut self,
         hook: crate::ruleset::Hook,
         base: Base,
-        restriction: &Restriction,
+        restriction: &Restriction<'_>,
         family: Option<Family>,
     ) -> Vec<Vec<Condition>> {
         use super::addresses::Where;
@@ -242,7 +234,7 @@ impl Planner<'_> {
         let mut all = Vec::new();
         for (server_way, peer_way) in servers.iter().flat_map(|s| peers.iter().map(move |p| (s, p))) {
             let mut conditions: Vec<Condition> =
-                super::literal::interfaces(hook, &restriction.interfaces).into_iter().collect();
+                super::literal::interfaces(hook, restriction.interfaces).into_iter().collect();
             if base.tracked {
                 conditions.push(Condition::State(program::ConntrackState::New));
             }
@@ -250,7 +242,7 @@ impl Planner<'_> {
                 conditions.push(Condition::LaterFragment(family));
             }
             conditions.extend([peer_way, server_way].into_iter().flatten().cloned());
-            if let Some(ports) = &restriction.peer_ports {
+            if let Some(ports) = restriction.peer_ports {
                 conditions.push(Condition::Ports(None, peer, ports.ranges().to_vec()));
             }
             all.push(conditions);
@@ -281,15 +273,19 @@ fn plain(conditions: Vec<Condition>, verdict: Verdict, comment: Option<&str>) ->
 }
 
 /// Groups by key, groups and members in the order in which they came.
-pub(super) fn grouped<K: Clone + Eq + std::hash::Hash, V>(pairs: impl Iterator<Item = (K, V)>) -> Vec<(K, Vec<V>)> {
+fn grouped<K: Copy + Eq + Hash, V>(pairs: impl Iterator<Item = (K, V)>) -> Vec<(K, Vec<V>)> {
     let mut groups: Vec<(K, Vec<V>)> = Vec::new();
     let mut known: HashMap<K, usize> = HashMap::new();
+    // Neighbours mostly belong together: then nothing has to be looked up.
+    let mut last = 0;
     for (key, value) in pairs {
-        let at = *known.entry(key.clone()).or_insert_with(|| {
-            groups.push((key, Vec::new()));
-            groups.len() - 1
-        });
-        if let Some((_, members)) = groups.get_mut(at) {
+        if groups.get(last).is_none_or(|(other, _)| *other != key) {
+            last = *known.entry(key).or_insert_with(|| {
+                groups.push((key, Vec::new()));
+                groups.len() - 1
+            });
+        }
+        if let Some((_, members)) = groups.get_mut(last) {
             members.push(value);
         }
     }
@@ -298,7 +294,7 @@ pub(super) fn grouped<K: Clone + Eq + std::hash::Hash, V>(pairs: impl Iterator<I
 
 /// The classes of items with one base.
 fn classes<'a>(sets: &AddressSets, items: Vec<Item<'a>>) -> Vec<Class<'a>> {
-    let groups = grouped(items.into_iter().map(|item| (item.restriction.clone(), item)));
+    let groups = grouped(items.into_iter().map(|item| (item.restriction, item)));
     let narrow = |(restriction, items)| Class { restriction, wide: false, items };
     if groups.len() <= CLASSES {
         return groups.into_iter().map(narrow).collect();
@@ -323,7 +319,7 @@ fn classes<'a>(sets: &AddressSets, items: Vec<Item<'a>>) -> Vec<Class<'a>> {
             classes.push(narrow((restriction, items)));
         }
     }
-    classes.push(Class { restriction: Restriction::none(), wide: true, items: wide });
+    classes.push(Class { restriction: Restriction::NONE, wide: true, items: wide });
     classes
 }
 
@@ -339,7 +335,7 @@ fn growth(sets: &AddressSets, items: &[Item<'_>]) -> Option<usize> {
         let all = own.saturating_mul(asked.interfaces.len().max(1)).saturating_mul(multiplied(
             sets,
             asked.peer,
-            asked.peer_ports.as_ref(),
+            asked.peer_ports,
         ));
         if all > MULTIPLIED.max(own) {
             return None;

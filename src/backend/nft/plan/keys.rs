@@ -1,14 +1,13 @@
 //! The elements of a class, and the sets that hold them.
 
-use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashSet};
-use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use super::addresses::suffix;
 use super::entries::{Base, Class, Item, Keyed, Kind, sides};
 use super::{Planner, disjoint};
 use crate::backend::nft::program::{Direction, Element, Elements, Field, Selector, Set, SetId, Value};
-use crate::net::{AddrRange, Family, Interface, PortSet};
+use crate::net::{AddrRange, Family, Interface, PortSet, Protocol};
 use crate::policy::Addresses;
 use crate::ruleset::{Action, Hook, Leg, Locality};
 
@@ -71,8 +70,8 @@ impl Planner<'_> {
     fn elements(&self, base: Base, class: &Class<'_>, item: &Item<'_>, shapes: &mut BTreeMap<Shape, Vec<Element>>) {
         let sets = &self.ruleset.sets;
         let peer = if class.wide { item.restriction.peer } else { Addresses::Any };
-        let interfaces: &[Interface] = if class.wide { &item.restriction.interfaces } else { &[] };
-        let peer_ports = if class.wide { item.restriction.peer_ports.as_ref() } else { None };
+        let interfaces: &[Interface] = if class.wide { item.restriction.interfaces } else { &[] };
+        let peer_ports = if class.wide { item.restriction.peer_ports } else { None };
         let any = item.server == Addresses::Any && peer == Addresses::Any;
         let families: &[Option<Family>] = if any { &[None] } else { &[Some(Family::V4), Some(Family::V6)] };
         for &family in families {
@@ -93,38 +92,31 @@ impl Planner<'_> {
                 server: family.filter(|_| servers.is_some()),
                 peer_ports: peer_ports.is_some(),
             };
-            let columns = [
-                column(interfaces.iter().cloned().map(Value::Interface)),
-                address_column(peers),
-                address_column(servers),
-                vec![Some(Value::Protocol(item.protocol))],
-                port_column(peer_ports.map(PortSet::ranges)),
-                port_column(item.ports.map(PortSet::ranges)),
-            ];
-            let elements = shapes.entry(shape).or_default();
-            product(&columns, &mut Vec::new(), &mut |key| {
-                elements.push(Element { key: key.to_vec(), comment: self.comment(item.entry) });
-            });
+            let columns = Columns {
+                interfaces: Some(interfaces).filter(|list| !list.is_empty()),
+                peers: peers.as_deref(),
+                servers: servers.as_deref(),
+                protocol: item.protocol,
+                peer_ports: peer_ports.map(PortSet::ranges),
+                ports: item.ports.map(PortSet::ranges),
+            };
+            let comment = self.comment(item.entry);
+            columns.multiply(&comment, shapes.entry(shape).or_default());
         }
     }
 
     /// A set; the same one again where its content is known and nobody counts.
     fn shared(&mut self, wish: &str, mut set: Set) -> SetId {
-        let mut hasher = DefaultHasher::new();
-        (&set.key, set.interval).hash(&mut hasher);
-        if let Elements::Keys(keys) = &set.elements {
-            keys.hash(&mut hasher);
+        if set.counted {
+            set.name = self.names.unique(wish);
+            return self.add(set);
         }
-        let known = self.shared.entry(hasher.finish()).or_default();
-        let same = known.iter().find(|id| {
-            self.sets.get(id.0).is_some_and(|other| {
-                !set.counted
-                    && !other.counted
-                    && (&other.key, other.interval) == (&set.key, set.interval)
-                    && other.elements == set.elements
-            })
-        });
-        if let Some(&same) = same {
+        let known = self.shared.entry((set.key.clone(), set.elements.len())).or_default();
+        let same = |id: &&SetId| {
+            let other = self.sets.get(id.0);
+            other.is_some_and(|other| other.interval == set.interval && other.elements == set.elements)
+        };
+        if let Some(&same) = known.iter().find(same) {
             return same;
         }
         known.push(SetId(self.sets.len()));
@@ -183,7 +175,7 @@ impl Planner<'_> {
                 Addresses::Range(range) => text += &format!("_{word}_{range}"),
             }
         }
-        match &*asked.interfaces {
+        match asked.interfaces {
             [] => {}
             [only] => text += &format!("_on_{only}"),
             [first, ..] => text += &format!("_on_{first}_and_others"),
@@ -192,39 +184,53 @@ impl Planner<'_> {
     }
 }
 
-/// A column of a key that is not there has one value: none.
-fn column(values: impl Iterator<Item = Value>) -> Vec<Option<Value>> {
-    let mut values: Vec<Option<Value>> = values.map(Some).collect();
-    if values.is_empty() {
-        values.push(None);
-    }
-    values
+/// The values that each field of an item's keys takes. A field that is not there is `None`.
+struct Columns<'a> {
+    interfaces: Option<&'a [Interface]>,
+    peers: Option<&'a [AddrRange]>,
+    servers: Option<&'a [AddrRange]>,
+    protocol: Protocol,
+    peer_ports: Option<&'a [(u16, u16)]>,
+    ports: Option<&'a [(u16, u16)]>,
 }
 
-/// Every address: no column. No address of this family: no element.
-fn address_column(ranges: Option<Vec<AddrRange>>) -> Vec<Option<Value>> {
-    match ranges {
-        None => vec![None],
-        Some(ranges) => ranges.into_iter().map(|range| Some(Value::Addresses(range))).collect(),
+impl Columns<'_> {
+    /// Appends an element for each combination.
+    fn multiply(&self, comment: &Arc<str>, to: &mut Vec<Element>) {
+        let there = [
+            self.interfaces.is_some(),
+            self.peers.is_some(),
+            self.servers.is_some(),
+            true,
+            self.peer_ports.is_some(),
+            self.ports.is_some(),
+        ];
+        let fields = there.into_iter().filter(|there| *there).count();
+        for interface in each(self.interfaces) {
+            for peer in each(self.peers) {
+                for server in each(self.servers) {
+                    for peer_port in each(self.peer_ports) {
+                        for port in each(self.ports) {
+                            let mut key = Vec::with_capacity(fields);
+                            key.extend(interface.map(|name| Value::Interface(name.clone())));
+                            key.extend(peer.map(|range| Value::Addresses(*range)));
+                            key.extend(server.map(|range| Value::Addresses(*range)));
+                            key.push(Value::Protocol(self.protocol));
+                            key.extend(peer_port.map(|(first, last)| Value::Ports(*first, *last)));
+                            key.extend(port.map(|(first, last)| Value::Ports(*first, *last)));
+                            to.push(Element { key, comment: Arc::clone(comment) });
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 
-fn port_column(ranges: Option<&[(u16, u16)]>) -> Vec<Option<Value>> {
-    column(ranges.unwrap_or(&[]).iter().map(|&(first, last)| Value::Ports(first, last)))
-}
-
-/// Calls `take` with each combination of the columns' values.
-fn product(columns: &[Vec<Option<Value>>], key: &mut Vec<Value>, take: &mut impl FnMut(&[Value])) {
-    let Some((first, rest)) = columns.split_first() else {
-        take(key);
-        return;
-    };
-    for value in first {
-        let before = key.len();
-        key.extend(value.clone());
-        product(rest, key, take);
-        key.truncate(before);
-    }
+/// The values of a column; one without a value where there is no column.
+fn each<T>(column: Option<&[T]>) -> impl Iterator<Item = Option<&T>> {
+    let absent = column.is_none().then_some(None);
+    absent.into_iter().chain(column.into_iter().flatten().map(Some))
 }
 
 fn selectors(hook: Hook, base: Base, shape: Shape) -> Vec<Selector> {
@@ -251,7 +257,9 @@ fn field(selector: Selector) -> Field {
 }
 
 /// Equal keys once: the first entry has the count.
-fn once(elements: Vec<Element>) -> Vec<Element> {
-    let mut seen: HashSet<Vec<Value>> = HashSet::with_capacity(elements.len());
-    elements.into_iter().filter(|element| seen.insert(element.key.clone())).collect()
+fn once(mut elements: Vec<Element>) -> Vec<Element> {
+    let mut seen: HashSet<&[Value]> = HashSet::with_capacity(elements.len());
+    let mut first = elements.iter().map(|element| seen.insert(&element.key)).collect::<Vec<bool>>().into_iter();
+    elements.retain(|_| first.next().unwrap_or(true));
+    elements
 }

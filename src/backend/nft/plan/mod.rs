@@ -13,7 +13,7 @@ mod names;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::program::{self, Condition, Elements, Program, Set, SetId, Verdict};
+use super::program::{self, Condition, Elements, Field, Program, Set, SetId, Verdict};
 use crate::backend::Header;
 use crate::net::Family;
 use crate::policy::{AddressSetId, EntryId};
@@ -63,8 +63,8 @@ struct Planner<'a> {
     sets: Vec<Set>,
     /// Address sets that stand in the program, in one part or two.
     addresses: HashMap<(AddressSetId, Family), Vec<SetId>>,
-    /// Sets without counters, by a hash of their content: two hooks may look up the same one.
-    shared: HashMap<u64, Vec<SetId>>,
+    /// Sets without counters, by key and size: two hooks may look up the same one.
+    shared: HashMap<(Vec<Field>, usize), Vec<SetId>>,
     /// `fwc: NAME` of each owner.
     comments: Vec<Arc<str>>,
 }

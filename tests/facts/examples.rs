@@ -111,6 +111,7 @@ fn mixed_stateless_and_tracked(form: Form) {
     let _web = ENDS.map(|(_, server)| Mirror::tcp(&link.server, &at(server, 443)));
     let _quic = ENDS.map(|(_, server)| Mirror::udp(&link.server, &at(server, 443)));
     let _ntp = Mirror::udp(&link.server, "203.0.113.5:123");
+    let _tracked = [22, 9150].map(|port| Mirror::tcp(&link.server, &at(Link::SERVER, port)));
     let resolvers = ["9.9.9.9", "2620:fe::fe"];
     let _resolvers =
         resolvers.map(|host| [Mirror::udp(&link.client, &at(host, 53)), Mirror::tcp(&link.client, &at(host, 53))]);

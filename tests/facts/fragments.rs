@@ -1,4 +1,5 @@
-//! Later fragments have no ports. Input sees packets whole; forward does so only where conntrack reassembles them.
+//! Later fragments have no ports. Input sees IPv4 packets whole; IPv6 in input and both families in forward
+//! come whole only where conntrack reassembles them.
 
 use crate::forms::{ENDS, FAR_ENDS, Form, at};
 use crate::support::{Link, Mirror, Packet, Router, passes_through, udp_echoes};
@@ -42,6 +43,12 @@ services:
   ssh: {listen: "*:22"}
 "#;
 
+const CLIENT: &str = r#"
+policy: {input: drop, output: drop}
+clients:
+  dns: {to: "*:53", protocol: udp, stateless: true}
+"#;
+
 fn a_large_datagram_crosses_a_stateless_forward(form: Form) {
     let hosts = Router::new("large-forward");
     let _dns = FAR_ENDS.map(|(_, backend)| Mirror::echo(&hosts.backend, &at(backend, 53)));
@@ -80,8 +87,33 @@ fn a_large_datagram_reaches_a_stateless_service(form: Form) {
     }
 }
 
+fn a_large_answer_reaches_a_stateless_client(form: Form) {
+    let link = Link::new("large-answer");
+    let _dns = ENDS.map(|(client, _)| Mirror::echo(&link.client, &at(client, 53)));
+    form.load(&link.server, CLIENT);
+    for (client, _) in ENDS {
+        assert!(udp_echoes(&link.server, &at(client, 53), LARGE), "{client}");
+    }
+    assert_eq!(link.server.conntrack_count(), 0);
+}
+
+fn fragments_to_closed_ports_do_not_come_in(form: Form) {
+    let link = Link::new("closed-fragments");
+    form.load(&link.server, SERVICE);
+    for (client, server) in ENDS {
+        let comes_in = |port: u16| {
+            let packet = Packet::udp_of_length(&at(client, 40_000), &at(server, port), 400);
+            passes_through(&packet.fragments(200), &link.client, &link.server, &link.server)
+        };
+        assert!(comes_in(53), "{server}");
+        assert!(!comes_in(54), "{server}");
+    }
+}
+
 in_each_form!(
     a_large_datagram_crosses_a_stateless_forward,
     fragments_of_strangers_are_not_forwarded,
     a_large_datagram_reaches_a_stateless_service,
+    a_large_answer_reaches_a_stateless_client,
+    fragments_to_closed_ports_do_not_come_in,
 );

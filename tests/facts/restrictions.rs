@@ -1,7 +1,7 @@
 //! `from` and `interface` restrict who is accepted; they never decide what is tracked.
 
 use crate::forms::{ENDS, FAR_ENDS, Form, at};
-use crate::support::{Link, Packet, Router, Tap, passes};
+use crate::support::{Link, Mirror, Packet, Router, Tap, passes};
 
 const FROM: &str = r#"
 policy: {input: drop, output: drop}
@@ -24,6 +24,8 @@ clients:
 
 fn only_the_listed_sources_are_accepted(form: Form) {
     let link = Link::new("from");
+    // It answers, so that what is tracked leaves an entry. A reset would take it away.
+    let _ssh = Mirror::tcp(&link.server, "203.0.113.5:22");
     form.load(&link.server, FROM);
     let server = |source: &str| if source.contains(':') { Link::SERVER_V6 } else { Link::SERVER };
     for (source, port, expected) in [

@@ -2,8 +2,10 @@
 //!
 //! Stateless flows first: they are the many. Every rule accepts, so their order changes no verdict.
 
+use std::collections::HashSet;
+
 use super::{entries, entry, host, rule};
-use crate::net::{Family, Protocol};
+use crate::net::Family;
 use crate::policy::{Entry, EntryId, Policy, Role, Server, Translation, TranslationKind, Transport};
 use crate::ruleset::{Action, Chain, Hook, Leg, Match, Origin, Payload, Rule, StateMatch};
 use crate::spec::{Fate, Tracking};
@@ -11,11 +13,18 @@ use crate::spec::{Fate, Tracking};
 /// Input: to this host.
 pub(super) fn input(policy: &Policy) -> Chain {
     let mut rules: Vec<Rule> = host::loopback(Action::Accept).into_iter().collect();
-    stateless(policy, &mut rules, |role| match role {
-        Role::Service { .. } => &[Leg::Request],
-        Role::Client { .. } => &[Leg::Reply],
-        Role::Forward { .. } => &[],
-    });
+    let legs = |role: &Role| -> &'static [Leg] {
+        match role {
+            Role::Service { .. } => &[Leg::Request],
+            Role::Client { .. } => &[Leg::Reply],
+            Role::Forward { .. } => &[],
+        }
+    };
+    stateless(policy, &mut rules, legs);
+    if !policy.tracks {
+        // The kernel reassembles IPv4 before this hook, and IPv6 behind it (ip6_input_finish).
+        later_fragments(policy, &mut rules, &[Family::V6], legs);
+    }
     rules.extend(host::icmp_errors());
     rules.extend(host::ipv6_link());
     if policy.ping {
@@ -57,12 +66,15 @@ pub(super) fn output(policy: &Policy) -> Chain {
 pub(super) fn forward(policy: &Policy) -> Option<Chain> {
     let fate = policy.forward?;
     let mut rules = Vec::new();
-    stateless(policy, &mut rules, |role| match role {
-        Role::Forward { .. } => &[Leg::Request, Leg::Reply],
-        Role::Service { .. } | Role::Client { .. } => &[],
-    });
+    let legs = |role: &Role| -> &'static [Leg] {
+        match role {
+            Role::Forward { .. } => &[Leg::Request, Leg::Reply],
+            Role::Service { .. } | Role::Client { .. } => &[],
+        }
+    };
+    stateless(policy, &mut rules, legs);
     if !policy.tracks {
-        later_fragments(policy, &mut rules);
+        later_fragments(policy, &mut rules, &Family::BOTH, legs);
     }
     rules.extend(host::icmp_errors());
     let routed = |entry: &Entry| entry.tracking == Tracking::Tracked && matches!(entry.role, Role::Forward { .. });
@@ -102,22 +114,25 @@ fn established() -> Rule {
     rule(matching, Action::Accept, Origin::Established)
 }
 
-/// Where nothing is tracked, nothing is reassembled before the forward hook: later fragments come without ports. They are
-/// accepted by address and protocol; without the first fragment, which is held against the ports, they are of no use to anybody.
-fn later_fragments(policy: &Policy, rules: &mut Vec<Rule>) {
+/// Where nothing is tracked, nothing is reassembled before the filter: later fragments come without ports. They are accepted by address and
+/// protocol; without the first fragment, which is held against the ports, they are of no use to anybody.
+fn later_fragments(
+    policy: &Policy,
+    rules: &mut Vec<Rule>,
+    families: &[Family],
+    legs: impl Fn(&Role) -> &'static [Leg],
+) {
+    // Many services stand on one address.
+    let mut seen: HashSet<Match> = HashSet::new();
     for (id, item) in entries(policy, Tracking::Untracked) {
-        let Role::Forward { .. } = item.role else { continue };
-        let mut seen: Vec<(crate::policy::Addresses, Protocol)> = Vec::new();
         for server in &item.servers {
             let Transport::Ports(protocol, _) = server.transport else { continue };
-            if seen.contains(&(server.addresses, protocol)) {
-                continue;
-            }
-            seen.push((server.addresses, protocol));
-            for leg in [Leg::Request, Leg::Reply] {
-                for family in Family::BOTH {
-                    let payload = Payload::LaterFragment(protocol);
-                    let matching = Match { family: Some(family), payload, ..entry::accepted(item, server, leg) };
+            for (&leg, &family) in
+                legs(&item.role).iter().flat_map(|leg| families.iter().map(move |family| (leg, family)))
+            {
+                let payload = Payload::LaterFragment(protocol);
+                let matching = Match { family: Some(family), payload, ..entry::accepted(item, server, leg) };
+                if seen.insert(matching.clone()) {
                     rules.push(rule(matching, Action::Accept, entry::origin(id, server, leg)));
                 }
             }

@@ -21,7 +21,7 @@ pub use cli::{Spec, Variant, apply, fwc, iptables_apply, try_apply};
 pub use link::{Link, Router};
 pub use namespace::{Namespace, Running};
 pub use packet::Packet;
-pub use probe::{Connection, Mirror, tcp_connect, tcp_connect_from, tcp_seen_as, udp_seen_as};
+pub use probe::{Connection, Mirror, tcp_connect, tcp_connect_from, tcp_seen_as, udp_echoes, udp_seen_as};
 pub use tools::{Ran, require};
 pub use turn::ConntrackMax;
 pub use watch::{Tap, passes, passes_through};

@@ -1,7 +1,7 @@
 //! Packets as no ordinary program sends them: any flags, any source, fragments, protocols without ports.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use etherparse::{
@@ -169,11 +169,22 @@ impl Packet {
     pub fn leaves(&self, from: &Namespace) -> bool {
         // The protocol "raw" tells the kernel that the IP header comes with the packet.
         let socket = raw_socket(from, self.domain(), IpNumber(255));
-        let to = SockAddr::from(std::net::SocketAddr::new(self.destination, 0));
+        let to = SockAddr::from(self.target(from));
         match socket.send_to(&self.bytes, &to) {
             Ok(sent) => sent == self.bytes.len(),
             Err(error) if error.kind() == ErrorKind::PermissionDenied => false,
             Err(error) => panic!("sending {self:?}: {error}"),
+        }
+    }
+
+    /// Link-local and multicast IPv6 destinations need the interface with them; `eth0` is what every host has.
+    fn target(&self, from: &Namespace) -> SocketAddr {
+        match self.destination {
+            IpAddr::V6(to) if to.is_unicast_link_local() || to.is_multicast() => {
+                let index = from.enter(|| nix::net::if_::if_nametoindex("eth0")).expect("the host has an eth0");
+                SocketAddr::V6(SocketAddrV6::new(to, 0, 0, index))
+            }
+            to => SocketAddr::new(to, 0),
         }
     }
 

@@ -15,6 +15,9 @@ use super::namespace::Namespace;
 /// machine has a second try.
 const PATIENCE: Duration = Duration::from_millis(2500);
 
+/// No datagram has more bytes.
+const LARGEST: usize = 65_536;
+
 /// How an attempt to connect ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connection {
@@ -67,6 +70,18 @@ pub fn udp_seen_as_from(from: &Namespace, source: &str, to: &str) -> Option<Sock
     socket.send(b"?").ok()?;
     let length = socket.recv(&mut buffer).ok()?;
     Some(endpoint(&String::from_utf8_lossy(&buffer[..length])))
+}
+
+/// Whether a [`Mirror::echo`] gives a datagram of `length` bytes back, whole.
+pub fn udp_echoes(from: &Namespace, to: &str, length: usize) -> bool {
+    let any = if to.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
+    let socket = from.enter(|| UdpSocket::bind(any)).expect("the source can be bound");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a socket takes a timeout");
+    socket.connect(endpoint(to)).expect("the target has a route");
+    let sent: Vec<u8> = (0..length).map(|place| (place % 251) as u8).collect();
+    let mut received = vec![0; LARGEST];
+    // A filter of the sender's own answers with an error.
+    socket.send(&sent).is_ok() && socket.recv(&mut received).is_ok_and(|length| received[..length] == sent)
 }
 
 fn dial(from: &Namespace, source: Option<&str>, to: &str) -> Result<Socket, Connection> {
@@ -124,6 +139,21 @@ impl Mirror {
             if let Ok((_, source)) = socket.recv_from(&mut [0; 128]) {
                 // A filter in the way of the answer is what a test may be about.
                 let _ = socket.send_to(source.to_string().as_bytes(), source);
+            }
+        })
+    }
+
+    /// Listens on a UDP endpoint of a namespace and gives each datagram back as it came, for [`udp_echoes`].
+    pub fn echo(on: &Namespace, listen: &str) -> Mirror {
+        let socket = on
+            .enter(|| UdpSocket::bind(endpoint(listen)))
+            .unwrap_or_else(|error| panic!("listening on {listen}: {error}"));
+        wake_up_often(SockRef::from(&socket));
+        let mut buffer = vec![0; LARGEST];
+        Mirror::run(move || {
+            if let Ok((length, source)) = socket.recv_from(&mut buffer) {
+                // A filter in the way of the answer is what a test may be about.
+                let _ = socket.send_to(&buffer[..length], source);
             }
         })
     }

@@ -1,0 +1,45 @@
+//! Protocols without ports are services like others; so are those whose ports stand where TCP has them.
+
+use crate::forms::{ENDS, Form, at};
+use crate::support::{Link, Packet, passes};
+
+const GRE: u8 = 47;
+const ESP: u8 = 50;
+const AH: u8 = 51;
+const SCTP: u8 = 132;
+/// A number that IANA leaves to experiments.
+const EXPERIMENT: u8 = 253;
+
+const SPEC: &str = r#"
+policy: {input: drop, output: drop}
+services:
+  tunnel: {listen: ["203.0.113.5", "[2001:db8::5]"], protocol: gre, stateless: true}
+  experiment: {listen: "*", protocol: 253, stateless: true}
+  ipsec: {listen: "*", protocol: esp}
+  signalling: {listen: "*:2905", protocol: sctp, stateless: true}
+"#;
+
+fn protocols_without_ports_are_accepted_and_untracked(form: Form) {
+    let link = Link::new("portless");
+    form.load(&link.server, SPEC);
+    for (client, server) in ENDS {
+        let comes_in = |packet: &Packet| passes(packet, &link.client, &link.server);
+        for protocol in [GRE, EXPERIMENT] {
+            assert!(comes_in(&Packet::of_protocol(client, server, protocol)), "{protocol} to {server}");
+            assert!(Packet::of_protocol(server, client, protocol).leaves(&link.server), "{protocol} from {server}");
+        }
+        let sctp = |port: u16| Packet::of_protocol_with_ports(&at(client, 40_000), &at(server, port), SCTP);
+        assert!(comes_in(&sctp(2905)), "{server}");
+        assert!(!comes_in(&sctp(2906)), "{server}");
+        assert!(!comes_in(&Packet::of_protocol(client, server, AH)), "{server}");
+        assert!(!Packet::of_protocol(server, client, AH).leaves(&link.server), "{server}");
+    }
+    assert_eq!(link.server.conntrack_count(), 0);
+    for (client, server) in ENDS {
+        assert!(passes(&Packet::of_protocol(client, server, ESP), &link.client, &link.server), "{server}");
+        assert!(Packet::of_protocol(server, client, ESP).leaves(&link.server), "a reply of {server}");
+    }
+    assert_eq!(link.server.conntrack_count(), 2, "{:?}", link.server.conntrack_entries(&[]));
+}
+
+in_each_form!(protocols_without_ports_are_accepted_and_untracked);

@@ -8,7 +8,7 @@ use fwc::kernel::counters::{CounterOwner, counters};
 use fwc::kernel::difference::Problem;
 use fwc::kernel::messages::Messages;
 use fwc::kernel::socket::Socket;
-use fwc::kernel::table::{Removal, VerifyError, delete_table, identity_of, live, verify_loaded};
+use fwc::kernel::table::{Expected, Removal, VerifyError, delete_table, live, verify_loaded};
 use fwc::kernel::transaction::{Transaction, TransactionError};
 use messages::{ACCEPT, Builder, DROP, JUMP, be, comment, expression, key, verdict};
 use support::Namespace;
@@ -117,7 +117,7 @@ fn what_was_loaded_is_what_was_sent() {
         for _ in 0..2 {
             load(&mut socket, &messages);
             let identity = verify_loaded(&mut socket, &messages).unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!(identity, identity_of(&messages).unwrap());
+            assert_eq!(identity, Expected::of(&messages).unwrap().identity());
             let live = live(&mut socket).unwrap().unwrap();
             assert_eq!((live.identity, live.comment.as_deref()), (identity, Some("fwc 0.1.0 sha256:00")));
         }

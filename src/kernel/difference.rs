@@ -65,7 +65,7 @@ pub(super) fn gap(sent: &NormalTable, listed: &NormalTable) -> Option<Gap> {
     match (sent.digest, listed.digest) {
         (Some(_), None) => return Some(Gap::Table(Problem::Missing)),
         (None, Some(_)) => return Some(Gap::Table(Problem::Unexpected)),
-        (a, b) if a != b => return Some(Gap::Table(Problem::Changed)),
+        (a, b) if a != b || sent.comment != listed.comment => return Some(Gap::Table(Problem::Changed)),
         _ => {}
     }
     by_name(&sent.chains, &listed.chains, |chain: &NormalChain| chain.digest)

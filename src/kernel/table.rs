@@ -64,12 +64,31 @@ impl fmt::Display for VerifyError {
 
 impl std::error::Error for VerifyError {}
 
-/// The identity that messages will have once they are loaded.
-///
-/// # Errors
-/// The messages are malformed or hold something that cannot be compared.
-pub fn identity_of(messages: &Messages) -> Result<Identity, Malformed> {
-    normal_of(messages).map(|table| Identity(table.identity()))
+/// What messages make of the table: what reading back is held against.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    table: NormalTable,
+}
+
+impl Expected {
+    /// Decodes messages before they are sent.
+    ///
+    /// # Errors
+    /// They are malformed or hold something that cannot be compared.
+    pub fn of(messages: &Messages) -> Result<Self, Malformed> {
+        normal_of(messages).map(|table| Expected { table })
+    }
+
+    /// The identity that the table will have. Its comment is no part of it.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity(self.table.identity())
+    }
+
+    /// The messages have got another comment for the table since.
+    pub fn recommented(&mut self, comment: &str) {
+        self.table.comment = Some(comment.to_string());
+    }
 }
 
 /// The table in the kernel, or none.
@@ -87,10 +106,18 @@ pub fn live(socket: &mut Socket) -> Result<Option<LiveTable>, KernelError> {
 /// # Errors
 /// The first difference, or why there is no answer.
 pub fn verify_loaded(socket: &mut Socket, messages: &Messages) -> Result<Identity, VerifyError> {
-    let sent = normal_of(messages).map_err(VerifyError::Encoding)?;
+    let expected = Expected::of(messages).map_err(VerifyError::Encoding)?;
+    verify(socket, messages, &expected).map(|()| expected.identity())
+}
+
+/// The same with messages that have been decoded already.
+///
+/// # Errors
+/// The first difference, or why there is no answer.
+pub fn verify(socket: &mut Socket, messages: &Messages, expected: &Expected) -> Result<(), VerifyError> {
     let listed = read(socket)?;
-    let Some(gap) = gap(&sent, &listed) else {
-        return Ok(Identity(sent.identity()));
+    let Some(gap) = gap(&expected.table, &listed) else {
+        return Ok(());
     };
     let mut difference = subject_of(&gap, messages);
     if let Gap::UnexpectedElement { set, digest } = &gap

@@ -71,7 +71,7 @@ fn state(ruleset: &Ruleset, asked: &StateMatch, packet: &Packet, tracking: Track
         StateMatch::New => says(&[State::New]),
         StateMatch::EstablishedOrRelated => says(&[State::Established, State::Related]),
         StateMatch::Translated { destination, ports } => {
-            tracking == Tracking::Tracked
+            says(&[State::New])
                 && packet.translated_from.is_some_and(|(address, port)| {
                     ruleset.sets.contains(*destination, address)
                         && ports.as_ref().is_none_or(|ports| port.is_some_and(|port| ports.contains(port)))

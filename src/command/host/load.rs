@@ -9,13 +9,14 @@ use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::{concurrent_change, host_failure, kernel_refused, loaded_differs, not_permitted};
 use crate::kernel::messages::Messages;
 use crate::kernel::socket::{Generation, Socket};
-use crate::kernel::table::{self, VerifyError};
+use crate::kernel::table::{self, Expected, VerifyError};
 use crate::kernel::transaction::{Rejection, Transaction, TransactionError};
 
 /// The program of a spec and its messages, ready to be sent.
 pub(crate) struct Prepared {
     pub(crate) program: nft::Program,
     pub(crate) messages: Messages,
+    expected: Expected,
 }
 
 fn unsigned(compiled: &Compiled) -> nft::Program {
@@ -27,12 +28,13 @@ fn unsigned(compiled: &Compiled) -> nft::Program {
 pub(crate) fn prepare(compiled: &Compiled) -> Result<Prepared, Diagnostic> {
     let mut program = unsigned(compiled);
     let mut messages = nft::netlink::messages(&program);
-    let identity = table::identity_of(&messages).map_err(|why| {
+    let mut expected = Expected::of(&messages).map_err(|why| {
         host_failure::report(format!("the transaction is not well-formed: {why}"), "please report this with the spec")
     })?;
-    program.sign(&identity.to_string());
+    program.sign(&expected.identity().to_string());
+    expected.recommented(&program.comment);
     nft::netlink::resign(&mut messages, &program);
-    Ok(Prepared { program, messages })
+    Ok(Prepared { program, messages, expected })
 }
 
 /// Has the kernel look at the transaction, and changes nothing.
@@ -47,7 +49,7 @@ pub(crate) fn commit(prepared: &Prepared, socket: &mut Socket, decided_at: Gener
 
 /// Reads back what was loaded and compares it with what was sent.
 pub(crate) fn verify(prepared: &Prepared, socket: &mut Socket) -> Result<(), Diagnostic> {
-    table::verify_loaded(socket, &prepared.messages).map(|_| ()).map_err(|error| match error {
+    table::verify(socket, &prepared.messages, &prepared.expected).map_err(|error| match error {
         VerifyError::Kernel(error) => kernel_failure(&error),
         VerifyError::Differs(_) | VerifyError::Encoding(_) => loaded_differs::report(&error.to_string()),
     })

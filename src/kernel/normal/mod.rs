@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
+use xxhash_rust::xxh3::xxh3_128;
 
 use self::shape::{Field, Shape};
 use super::nf_tables::{self, COMMENT, INET, element, elements, expression, message, rule, set, table};
@@ -24,21 +25,19 @@ pub enum Side {
     Listed,
 }
 
-/// The first half of the SHA-256 of a normal form.
+/// XXH3 of a normal form. It tells changes apart, not forgeries: who may change the table may change its comment too.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digest([u8; 16]);
+pub struct Digest(u128);
 
 impl Digest {
     fn of(bytes: &[u8]) -> Self {
-        let mut half = [0; 16];
-        half.iter_mut().zip(Sha256::digest(bytes)).for_each(|(to, from)| *to = from);
-        Digest(half)
+        Digest(xxh3_128(bytes))
     }
 }
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{:032x}", self.0)
     }
 }
 
@@ -139,9 +138,9 @@ impl NormalTable {
         let mut part = |name: &str, digest: Option<Digest>, items: &[Digest]| {
             hasher.update((name.len() as u64).to_le_bytes());
             hasher.update(name);
-            hasher.update(digest.map_or([0; 16], |digest| digest.0));
+            hasher.update(digest.map_or([0; 16], |digest| digest.0.to_le_bytes()));
             hasher.update((items.len() as u64).to_le_bytes());
-            items.iter().for_each(|item| hasher.update(item.0));
+            items.iter().for_each(|item| hasher.update(item.0.to_le_bytes()));
         };
         part(if self.digest.is_some() { "table" } else { "no table" }, None, &[]);
         self.chains.iter().for_each(|(name, chain)| part(name, Some(chain.digest), &chain.rules));

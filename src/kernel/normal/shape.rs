@@ -46,7 +46,7 @@ use Shape::{
 
 /// A table: name, flags, use, handle, pad, user data, owner.
 pub(super) const TABLE: &[Field] =
-    &[(1, Text), (2, Number), (3, Ignored), (4, Ignored), (5, Ignored), (6, Bytes), (7, Ignored)];
+    &[(1, Text), (2, Number), (3, Ignored), (4, Ignored), (5, Ignored), (6, Ignored), (7, Ignored)];
 
 /// A chain.
 pub(super) const CHAIN: &[Field] = &[

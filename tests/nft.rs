@@ -23,6 +23,7 @@ use fwc::kernel::counters::{CounterOwner, counters};
 use fwc::kernel::socket::Socket;
 use fwc::kernel::table::verify_loaded;
 use fwc::kernel::transaction::Transaction;
+use fwc::kernel::wire;
 use fwc::packet::evaluate;
 use proptest::prelude::*;
 use proptest::test_runner::TestRng;
@@ -190,6 +191,25 @@ fn a_block_list_of_a_hundred_thousand_loads() {
 fn set_has(namespace: &Namespace, program: &Program, address: &str) -> bool {
     let get = |set: &str| namespace.run(["nft", "get", "element", "inet", "fwc", set, &format!("{{ {address} }}")]);
     program.sets.iter().any(|set| get(&set.name).status == 0)
+}
+
+#[test]
+fn messages_are_framed_as_a_transaction_needs_them() {
+    let text = std::fs::read_to_string("tests/golden/nft/crowd/spec.yaml").unwrap();
+    let messages = messages(&program(&text));
+    let mut offsets: Vec<usize> = messages.index.iter().map(|part| part.offset).collect();
+    offsets.push(messages.bytes.len());
+    for (part, ends) in messages.index.iter().zip(offsets.windows(2)) {
+        let what = &part.subject.what;
+        let bytes = &messages.bytes[ends[0]..ends[1]];
+        let [message] = wire::messages(bytes).collect::<Result<Vec<_>, _>>().unwrap()[..] else { panic!("{what}") };
+        assert!(ends[0].is_multiple_of(4) && bytes.len() - message.payload.len() - wire::HEADER < 4, "{what}");
+        // NLM_F_REQUEST, and no NLM_F_ACK.
+        assert_eq!((message.sequence, message.flags & 5), (0, 1), "{what}");
+        assert!(wire::attributes(message.attributes()).all(|attribute| attribute.is_ok()), "{what}");
+    }
+    let first: Vec<u16> = wire::messages(&messages.bytes).take(3).map(|message| message.unwrap().kind & 0xff).collect();
+    assert_eq!(first, [0, 2, 0], "add, delete, add the table");
 }
 
 const FOLDER: &str = "tests/golden/nft";

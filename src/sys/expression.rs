@@ -334,3 +334,23 @@ impl Scratch {
         to.resize(to.len().next_multiple_of(4), 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registers_have_the_numbers_of_the_kernel() {
+        // As nft prints them: reg 1, 9, 10, 2, 3, 4, 21.
+        let numbers: Vec<u32> = [0, 1, 2, 4, 8, 12, 13].map(|word| Register::word(word).number()).to_vec();
+        assert_eq!(numbers, [1, 9, 10, 2, 3, 4, 21]);
+        assert_eq!(Register::word(99), Register::word(15));
+    }
+
+    #[test]
+    fn no_more_data_goes_to_the_library_than_it_has_room_for() {
+        let Value::Bytes(bytes) = short(&[7; 100]) else { panic!("data is bytes") };
+        assert_eq!(bytes.len(), 64);
+        assert_eq!(text("a\0b"), Value::Text(c"ab".into()));
+    }
+}

@@ -1,7 +1,7 @@
 //! The nf_tables form: one table, `inet fwc`.
 //!
-//! [`plan`] decides how a ruleset becomes sets and few rules, so that the cost per packet does not grow with the number of services; the
-//! [`Program`] that it makes can be written as `nft -f` text ([`text`]) or as netlink messages ([`netlink`]). Both say the same.
+//! `plan` decides how a ruleset becomes sets and few rules, so that the cost per packet does not grow with the number of services; the
+//! [`Program`] that it makes can be written as `nft -f` text (`text`) or as netlink messages ([`netlink`]). Both say the same.
 
 pub mod netlink;
 mod plan;

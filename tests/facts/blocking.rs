@@ -1,7 +1,7 @@
 //! Blocked sources are dropped before anything else, also where public lists name the host's own ranges.
 
 use crate::forms::{ENDS, Form, at};
-use crate::support::{Connection, Link, Mirror, Packet, passes, tcp_connect, tcp_seen_as};
+use crate::support::{Connection, Link, Mirror, Packet, expect_verdicts, passes, tcp_connect, tcp_seen_as};
 
 const SPEC: &str = r#"
 sets:
@@ -19,19 +19,19 @@ fn blocked_sources_get_nothing(form: Form) {
     form.load(&link.server, SPEC);
     for ((client, server), (blocked, echo)) in ENDS.into_iter().zip([("198.51.100.7", 8), ("2001:db8:bad::7", 128)]) {
         let about = |source: &str| Packet::tcp(&at(server, 80), &at(source, 40_000), "ack");
-        for (source, expected) in [(client, true), (blocked, false)] {
+        let packets = |source: &str| {
             let from = at(source, 40_000);
-            for packet in [
+            [
                 Packet::tcp(&from, &at(server, 80), "syn"),
                 Packet::tcp(&from, &at(server, 80), "ack"),
                 Packet::tcp(&from, &at(server, 22), "syn"),
                 Packet::udp(&from, &at(server, 53)),
                 Packet::icmp(source, server, echo, 0),
                 Packet::icmp_error(source, &about(source), if echo == 8 { 3 } else { 1 }, 1),
-            ] {
-                assert_eq!(passes(&packet, &link.client, &link.server), expected, "{packet:?}");
-            }
-        }
+            ]
+        };
+        let cases = [packets(client).map(|packet| (packet, true)), packets(blocked).map(|packet| (packet, false))];
+        expect_verdicts(&cases.concat(), &link.client, &link.server, "a friend and a blocked source");
     }
     // Dropped before conntrack sees them: the ssh connection and the ping of the client are all there is.
     let blocked = link

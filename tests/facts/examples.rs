@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use crate::forms::{ENDS, FAR_ENDS, Form, at};
+use crate::support::probe::udp_seen_as_from;
 use crate::support::{
-    Connection, Link, Mirror, Namespace, Packet, Router, Spec, passes, passes_through, tcp_connect, tcp_seen_as,
-    udp_seen_as,
+    Connection, Link, Mirror, Namespace, Packet, Router, Spec, expect_verdicts, expect_verdicts_through, passes,
+    tcp_connect, tcp_seen_as, udp_seen_as,
 };
 
 fn read(name: &str) -> String {
@@ -26,11 +27,13 @@ fn web_untracked_and_ssh_tracked(form: Form) {
         for port in [80, 443] {
             assert!(tcp_seen_as(&link.client, &at(server, port)).is_ok(), "{server} port {port}");
         }
-        let comes_in = |packet: &Packet| passes(packet, &link.client, &link.server);
-        assert!(!comes_in(&Packet::tcp(&at(client, 40_000), &at(server, 3306), "syn")));
-        assert!(!comes_in(&Packet::udp(&at(client, 40_000), &at(server, 80))));
+        let cases = [
+            (Packet::tcp(&at(client, 40_000), &at(server, 3306), "syn"), false),
+            (Packet::udp(&at(client, 40_000), &at(server, 80)), false),
+            (Packet::icmp(client, server, echo, 0), true),
+        ];
+        expect_verdicts(&cases, &link.client, &link.server, "web.yaml");
         assert_eq!(link.server.conntrack_entries(&["-p", "tcp"]), Vec::<String>::new());
-        assert!(comes_in(&Packet::icmp(client, server, echo, 0)), "{server}");
     }
     assert!(tcp_seen_as(&link.client, "203.0.113.5:22").is_ok());
     assert!(tcp_seen_as(&link.server, "203.0.113.7:443").is_ok());
@@ -46,26 +49,32 @@ fn dns_without_conntrack(form: Form) {
         .map(|(client, _)| [Mirror::udp(&link.client, &at(client, 53)), Mirror::tcp(&link.client, &at(client, 443))]);
     form.load(&link.server, &read("dns.yaml"));
     for ((client, server), customer) in ENDS.into_iter().zip(CUSTOMERS) {
-        let comes_in = |packet: &Packet| passes(packet, &link.client, &link.server);
+        let query = |source: &str| Packet::udp(&at(source, 5353), &at(server, 53));
+        let connection = |source: &str| Packet::tcp(&at(source, 5353), &at(server, 53), "syn");
+        let cases = [
+            (query(customer), true),
+            (query(client), false),
+            (connection(customer), true),
+            (connection(client), false),
+            (Packet::tcp(&at(client, 53), &at(server, 22), "syn"), false),
+            (Packet::udp(&at(client, 53), &at(server, 1023)), false),
+        ];
+        expect_verdicts(&cases, &link.client, &link.server, "dns.yaml");
         for (source, expected) in [(customer, true), (client, false)] {
-            assert_eq!(comes_in(&Packet::udp(&at(source, 5353), &at(server, 53))), expected, "{source}");
-            assert_eq!(comes_in(&Packet::tcp(&at(source, 5353), &at(server, 53), "syn")), expected, "{source}");
             let answer = Packet::udp(&at(server, 53), &at(source, 5353));
             assert_eq!(answer.leaves(&link.server), expected, "to {source}");
         }
         assert!(udp_seen_as(&link.server, &at(client, 53)).is_some(), "{client}");
         assert!(tcp_seen_as(&link.server, &at(client, 443)).is_ok(), "{client}");
-        assert!(!comes_in(&Packet::tcp(&at(client, 53), &at(server, 22), "syn")), "{client}");
-        assert!(!comes_in(&Packet::udp(&at(client, 53), &at(server, 1023))), "{client}");
         assert!(!Packet::tcp(&at(server, 40_000), &at(client, 25), "syn").leaves(&link.server), "{client}");
     }
     link.client.add_address("198.51.100.7/32", "lo");
     link.client.add_address("192.0.2.3/32", "lo");
-    let customer = crate::support::probe::udp_seen_as_from(&link.client, "198.51.100.7:0", "203.0.113.5:53");
+    let customer = udp_seen_as_from(&link.client, "198.51.100.7:0", "203.0.113.5:53");
     assert!(customer.is_some(), "a customer is answered");
     let ssh = |source: &str| Packet::tcp(&at(source, 40_000), "203.0.113.5:22", "syn");
-    assert!(passes(&ssh("192.0.2.3"), &link.client, &link.server));
-    assert!(!passes(&ssh("192.0.2.16"), &link.client, &link.server));
+    let cases = [(ssh("192.0.2.3"), true), (ssh("192.0.2.16"), false)];
+    expect_verdicts(&cases, &link.client, &link.server, "admins");
     assert_eq!(link.server.conntrack_count(), 0);
 }
 
@@ -92,11 +101,13 @@ fn router_in_front_of_a_backend(form: Form) {
     assert_eq!(tcp_connect(&hosts.client, &at(Router::OUTER, 22)), Connection::Connected);
     assert_eq!(hosts.router.conntrack_count(), 2);
     let (from, to) = FAR_ENDS[0];
-    let crosses = |packet: Packet| passes_through(&[packet], &hosts.client, &hosts.router, &hosts.backend);
-    assert!(!crosses(Packet::tcp("10.2.2.3:40000", &at(to, 443), "syn")));
-    assert!(!crosses(Packet::tcp(&at(from, 40_000), &at(to, 444), "syn")));
-    assert!(!crosses(Packet::tcp(&at(CLIENT_V6, 40_000), &at(BACKEND_V6, 444), "syn")));
-    assert!(!crosses(Packet::udp("10.2.2.3:40000", &at(SYSLOG, 514))));
+    let cases = [
+        (Packet::tcp("10.2.2.3:40000", &at(to, 443), "syn"), false),
+        (Packet::tcp(&at(from, 40_000), &at(to, 444), "syn"), false),
+        (Packet::tcp(&at(CLIENT_V6, 40_000), &at(BACKEND_V6, 444), "syn"), false),
+        (Packet::udp("10.2.2.3:40000", &at(SYSLOG, 514)), false),
+    ];
+    expect_verdicts_through(&cases, [&hosts.client, &hosts.router, &hosts.backend], "router.yaml");
     for (source, own) in [(Router::CLIENT, Router::OUTER), (CLIENT_V6, "2001:db8:b::1")] {
         let ospf = Packet::of_protocol(source, own, 89);
         assert!(passes(&ospf, &hosts.client, &hosts.router), "{source}");
@@ -126,15 +137,15 @@ fn mixed_stateless_and_tracked(form: Form) {
         assert!(tcp_seen_as(&link.server, &at(host, 53)).is_ok(), "{host}");
     }
     assert_eq!(link.server.conntrack_count(), 0);
-    let opens = |source: &str, port: u16| {
-        let packet = Packet::tcp(&at(source, 40_000), &at(Link::SERVER, port), "syn");
-        passes(&packet, &link.client, &link.server)
-    };
-    assert!(opens(ADMIN, 22));
-    assert!(!opens(Link::CLIENT, 22));
-    assert!(opens("198.51.100.10", 9150));
-    assert!(!opens("198.51.100.12", 9150));
-    assert!(!passes(&Packet::tcp("9.9.9.9:53", "203.0.113.5:40000", "syn"), &link.client, &link.server));
+    let opens = |source: &str, port: u16| Packet::tcp(&at(source, 40_000), &at(Link::SERVER, port), "syn");
+    let cases = [
+        (opens(ADMIN, 22), true),
+        (opens(Link::CLIENT, 22), false),
+        (opens("198.51.100.10", 9150), true),
+        (opens("198.51.100.12", 9150), false),
+        (Packet::tcp("9.9.9.9:53", "203.0.113.5:40000", "syn"), false),
+    ];
+    expect_verdicts(&cases, &link.client, &link.server, "mixed.yaml");
     assert_eq!(link.server.conntrack_count(), 2, "ssh and metrics");
 }
 
@@ -143,18 +154,15 @@ fn blocklist_before_a_web_server(form: Form) {
     let _web = ENDS.map(|(_, server)| Mirror::tcp(&link.server, &at(server, 80)));
     let spec = Spec::new(&read("blocklist.yaml")).file("blocklist.txt", &read("blocklist.txt"));
     form.load_spec(&link.server, &spec);
-    let opens = |source: &str| {
-        let server = if source.contains(':') { Link::SERVER_V6 } else { Link::SERVER };
-        let packet = |port: u16| Packet::tcp(&at(source, 40_000), &at(server, port), "syn");
-        [80, 22].map(|port| passes(&packet(port), &link.client, &link.server))
-    };
-    for blocked in ["192.0.2.66", "192.0.2.191", "198.51.100.64", "198.51.100.79", "198.51.100.255", "2001:db8:bad::1"]
+    let blocked = ["192.0.2.66", "192.0.2.191", "198.51.100.64", "198.51.100.79", "198.51.100.255", "2001:db8:bad::1"];
+    let free = ["192.0.2.65", "192.0.2.192", "198.51.100.63", "198.51.100.80", "2001:db8:bae::1"];
+    let mut cases = Vec::new();
+    for (source, expected) in blocked.map(|source| (source, false)).into_iter().chain(free.map(|source| (source, true)))
     {
-        assert_eq!(opens(blocked), [false, false], "{blocked}");
+        let server = if source.contains(':') { Link::SERVER_V6 } else { Link::SERVER };
+        cases.extend([80, 22].map(|port| (Packet::tcp(&at(source, 40_000), &at(server, port), "syn"), expected)));
     }
-    for free in ["192.0.2.65", "192.0.2.192", "198.51.100.63", "198.51.100.80", "2001:db8:bae::1"] {
-        assert_eq!(opens(free), [true, true], "{free}");
-    }
+    expect_verdicts(&cases, &link.client, &link.server, "blocklist.yaml");
     for (_, server) in ENDS {
         assert!(tcp_seen_as(&link.client, &at(server, 80)).is_ok(), "{server}");
     }

@@ -1,7 +1,9 @@
 //! ICMP errors about an untracked flow are `invalid`, never `related`, and IPv6 needs its neighbours.
 
 use crate::forms::{ENDS, FAR_ENDS, Form, at};
-use crate::support::{Link, Mirror, Nginx, Packet, Router, curl, passes, passes_through, tcp_seen_as};
+use crate::support::{
+    Link, Mirror, Nginx, Packet, Router, curl, expect_verdicts, expect_verdicts_through, tcp_seen_as,
+};
 
 const TRACKED_BESIDE: &str = r#"
 services:
@@ -68,10 +70,9 @@ fn errors_about_untracked_flows_come_in(form: Form) {
         form.load(&link.server, spec);
         for ((client, server), errors) in ENDS.into_iter().zip(ERRORS) {
             let about = Packet::tcp(&at(server, 80), &at(client, 40_000), "ack");
-            for &(kind, code) in errors {
-                let error = Packet::icmp_error(client, &about, kind, code);
-                assert!(passes(&error, &link.client, &link.server), "{client} {kind}/{code} with {spec}");
-            }
+            let error = |&(kind, code): &(u8, u8)| (Packet::icmp_error(client, &about, kind, code), true);
+            let cases: Vec<_> = errors.iter().map(error).collect();
+            expect_verdicts(&cases, &link.client, &link.server, spec);
         }
     }
 }
@@ -81,11 +82,9 @@ fn errors_about_forwarded_untracked_flows_pass(form: Form) {
     form.load(&hosts.router, FORWARD);
     for ((client, backend), errors) in FAR_ENDS.into_iter().zip(ERRORS) {
         let about = Packet::tcp(&at(backend, 80), &at(client, 40_000), "ack");
-        for &(kind, code) in errors {
-            let error = Packet::icmp_error(client, &about, kind, code);
-            let passed = passes_through(&[error], &hosts.client, &hosts.router, &hosts.backend);
-            assert!(passed, "{client} {kind}/{code}");
-        }
+        let error = |&(kind, code): &(u8, u8)| (Packet::icmp_error(client, &about, kind, code), true);
+        let cases: Vec<_> = errors.iter().map(error).collect();
+        expect_verdicts_through(&cases, [&hosts.client, &hosts.router, &hosts.backend], "errors on their way");
     }
 }
 
@@ -103,11 +102,13 @@ fn neighbours_are_found_with_everything_else_dropped(form: Form) {
 
 fn ping_is_answered_where_the_spec_says_so(form: Form) {
     let link = Link::new("ping");
-    for (ping, spec) in [(false, "icmp: {ping: false}"), (true, "icmp: {ping: true}")] {
-        form.load(&link.server, &format!("{TRACKED_BESIDE}{spec}\n"));
-        for ((client, server), echo) in ENDS.into_iter().zip([8, 128]) {
-            assert_eq!(passes(&Packet::icmp(client, server, echo, 0), &link.client, &link.server), ping, "{client}");
-        }
+    for ping in [false, true] {
+        form.load(&link.server, &format!("{TRACKED_BESIDE}icmp: {{ping: {ping}}}\n"));
+        let cases = [0, 1].map(|family| {
+            let (client, server) = ENDS[family];
+            (Packet::icmp(client, server, [8, 128][family], 0), ping)
+        });
+        expect_verdicts(&cases, &link.client, &link.server, "echo requests");
     }
 }
 

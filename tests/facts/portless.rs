@@ -1,7 +1,7 @@
 //! Protocols without ports are services like others; so are those whose ports stand where TCP has them.
 
 use crate::forms::{ENDS, Form, at};
-use crate::support::{Link, Packet, passes};
+use crate::support::{Link, Packet, expect_verdicts, passes};
 
 const GRE: u8 = 47;
 const ESP: u8 = 50;
@@ -23,15 +23,18 @@ fn protocols_without_ports_are_accepted_and_untracked(form: Form) {
     let link = Link::new("portless");
     form.load(&link.server, SPEC);
     for (client, server) in ENDS {
-        let comes_in = |packet: &Packet| passes(packet, &link.client, &link.server);
+        let sctp = |port: u16| Packet::of_protocol_with_ports(&at(client, 40_000), &at(server, port), SCTP);
+        let cases = [
+            (Packet::of_protocol(client, server, GRE), true),
+            (Packet::of_protocol(client, server, EXPERIMENT), true),
+            (Packet::of_protocol(client, server, AH), false),
+            (sctp(2905), true),
+            (sctp(2906), false),
+        ];
+        expect_verdicts(&cases, &link.client, &link.server, "protocols");
         for protocol in [GRE, EXPERIMENT] {
-            assert!(comes_in(&Packet::of_protocol(client, server, protocol)), "{protocol} to {server}");
             assert!(Packet::of_protocol(server, client, protocol).leaves(&link.server), "{protocol} from {server}");
         }
-        let sctp = |port: u16| Packet::of_protocol_with_ports(&at(client, 40_000), &at(server, port), SCTP);
-        assert!(comes_in(&sctp(2905)), "{server}");
-        assert!(!comes_in(&sctp(2906)), "{server}");
-        assert!(!comes_in(&Packet::of_protocol(client, server, AH)), "{server}");
         assert!(!Packet::of_protocol(server, client, AH).leaves(&link.server), "{server}");
     }
     assert_eq!(link.server.conntrack_count(), 0);

@@ -1,7 +1,7 @@
 //! `from` and `interface` restrict who is accepted; they never decide what is tracked.
 
 use crate::forms::{ENDS, FAR_ENDS, Form, at};
-use crate::support::{Link, Mirror, Packet, Router, Tap, passes};
+use crate::support::{Link, Mirror, Packet, Router, Tap, expect_verdicts, passes};
 
 const FROM: &str = r#"
 policy: {input: drop, output: drop}
@@ -28,7 +28,7 @@ fn only_the_listed_sources_are_accepted(form: Form) {
     let _ssh = Mirror::tcp(&link.server, "203.0.113.5:22");
     form.load(&link.server, FROM);
     let server = |source: &str| if source.contains(':') { Link::SERVER_V6 } else { Link::SERVER };
-    for (source, port, expected) in [
+    let cases = [
         ("198.51.100.127", 80, true),
         ("198.51.100.128", 80, false),
         ("192.0.2.7", 80, true),
@@ -42,10 +42,10 @@ fn only_the_listed_sources_are_accepted(form: Form) {
         ("192.0.2.8", 9150, true),
         ("198.51.100.7", 9150, false),
         ("2001:db8:f::7", 9150, false),
-    ] {
-        let packet = Packet::tcp(&at(source, 40_000), &at(server(source), port), "syn");
-        assert_eq!(passes(&packet, &link.client, &link.server), expected, "{source} to port {port}");
-    }
+    ];
+    let syn = |source: &str, port: u16| Packet::tcp(&at(source, 40_000), &at(server(source), port), "syn");
+    let cases = cases.map(|(source, port, expected)| (syn(source, port), expected));
+    expect_verdicts(&cases, &link.client, &link.server, "sources");
     // Replies go to the same sources only.
     for (peer, expected) in [("198.51.100.7", true), ("198.51.100.200", false), ("2001:db8:f::7", true)] {
         let reply = Packet::tcp(&at(server(peer), 80), &at(peer, 40_000), "syn,ack");
@@ -63,12 +63,11 @@ fn only_the_named_interface_is_accepted(form: Form) {
         (&hosts.backend, false, [Router::BACKEND, Router::BACKEND_V6]),
     ];
     for (from, expected, sources) in ways {
+        let mut cases = Vec::new();
         for (source, own) in sources.into_iter().zip([Router::OUTER, Router::OUTER_V6]) {
-            for port in [80, 22] {
-                let packet = Packet::tcp(&at(source, 40_000), &at(own, port), "syn");
-                assert_eq!(passes(&packet, from, &hosts.router), expected, "{source} to port {port}");
-            }
+            cases.extend([80, 22].map(|port| (Packet::tcp(&at(source, 40_000), &at(own, port), "syn"), expected)));
         }
+        expect_verdicts(&cases, from, &hosts.router, from.name());
     }
     assert_eq!(hosts.router.conntrack_entries(&["-p", "tcp", "--dport", "80"]), Vec::<String>::new());
 }

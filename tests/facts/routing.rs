@@ -1,7 +1,7 @@
 //! A host that routes sees the flows of others in prerouting, with the same ports as its own.
 
 use crate::forms::{FAR_ENDS, Form, at};
-use crate::support::{Mirror, Namespace, Packet, Router, passes_through, tcp_seen_as, udp_seen_as};
+use crate::support::{Mirror, Namespace, Packet, Router, expect_verdicts_through, tcp_seen_as, udp_seen_as};
 
 const SERVICES: &str = r#"
 services:
@@ -111,21 +111,18 @@ fn what_is_not_listed_is_not_forwarded(form: Form) {
     let hosts = Router::new("closed-forward");
     form.load(&hosts.router, FORWARD);
     for ((client, backend), stranger) in FAR_ENDS.into_iter().zip(["10.2.0.7", "2001:db8:3::7"]) {
-        let request = |from: &str, port: u16| {
-            let packet = Packet::tcp(&at(from, 40_000), &at(backend, port), "syn");
-            passes_through(&[packet], &hosts.client, &hosts.router, &hosts.backend)
-        };
-        assert!(request(client, 80), "{client}");
-        assert!(!request(client, 81), "another port of {backend}");
-        assert!(!request(stranger, 80), "{stranger}");
-        let reply = |from: u16, to: u16, flags: &str| {
-            let packet = Packet::tcp(&at(backend, from), &at(client, to), flags);
-            passes_through(&[packet], &hosts.backend, &hosts.router, &hosts.client)
-        };
-        assert!(reply(80, 40_000, "syn,ack"), "{backend}");
-        assert!(reply(80, 40_000, "ack,fin"), "{backend}");
-        assert!(!reply(80, 40_000, "syn"), "{backend} opens a connection from its service's port");
-        assert!(!reply(81, 40_000, "syn,ack"), "{backend}");
+        let request = |from: &str, port: u16| Packet::tcp(&at(from, 40_000), &at(backend, port), "syn");
+        let requests = [(request(client, 80), true), (request(client, 81), false), (request(stranger, 80), false)];
+        expect_verdicts_through(&requests, [&hosts.client, &hosts.router, &hosts.backend], "requests");
+        let reply = |from: u16, flags: &str| Packet::tcp(&at(backend, from), &at(client, 40_000), flags);
+        let replies = [
+            (reply(80, "syn,ack"), true),
+            (reply(80, "ack,fin"), true),
+            // Nobody opens a connection from the service's port.
+            (reply(80, "syn"), false),
+            (reply(81, "syn,ack"), false),
+        ];
+        expect_verdicts_through(&replies, [&hosts.backend, &hosts.router, &hosts.client], "replies");
     }
     assert_eq!(hosts.router.conntrack_count(), 0);
 }

@@ -1,7 +1,7 @@
 //! One `ct` expression anywhere makes the kernel track everything in the namespace; without one it never starts.
 
 use crate::forms::{ENDS, Form, at};
-use crate::support::{Link, Mirror, Packet, passes, tcp_seen_as, udp_seen_as};
+use crate::support::{Link, Mirror, Packet, expect_verdicts, tcp_seen_as, udp_seen_as};
 
 const NOTHING_TRACKED: &str = r#"
 policy: {input: drop, output: drop}
@@ -30,10 +30,13 @@ fn all_traffic(link: &Link) {
     for ((client, server), echo) in ENDS.into_iter().zip([8, 128]) {
         assert!(tcp_seen_as(&link.client, &at(server, 80)).is_ok());
         assert!(udp_seen_as(&link.server, &at(client, 53)).is_some());
-        assert!(passes(&Packet::icmp(client, server, echo, 0), &link.client, &link.server));
         let from = at(client, 40_000);
-        assert!(!passes(&Packet::tcp(&from, &at(server, 81), "syn"), &link.client, &link.server));
-        assert!(!passes(&Packet::udp(&from, &at(server, 81)), &link.client, &link.server));
+        let cases = [
+            (Packet::icmp(client, server, echo, 0), true),
+            (Packet::tcp(&from, &at(server, 81), "syn"), false),
+            (Packet::udp(&from, &at(server, 81)), false),
+        ];
+        expect_verdicts(&cases, &link.client, &link.server, "pings and closed ports");
         assert!(!Packet::tcp(&at(server, 40_000), &at(client, 81), "syn").leaves(&link.server));
     }
 }

@@ -24,5 +24,5 @@ pub use packet::Packet;
 pub use probe::{Connection, Mirror, tcp_connect, tcp_connect_from, tcp_seen_as, udp_echoes, udp_seen_as};
 pub use tools::{Ran, require};
 pub use turn::ConntrackMax;
-pub use watch::{Tap, passes, passes_through};
+pub use watch::{Tap, expect_verdicts, expect_verdicts_through, passes, passes_through};
 pub use web::{Nginx, Wrk, curl};

@@ -54,6 +54,55 @@ pub fn passes_through(packets: &[Packet], from: &Namespace, via: &Namespace, to:
     next(&receiver, DECISION, |bytes| packets[0].is_within(bytes)).is_some()
 }
 
+/// Sends packets in `from` to `to` and panics with those that the input filter took another way than expected: `true`
+/// is accepted. `what` says in which situation.
+#[track_caller]
+pub fn expect_verdicts(cases: &[(Packet, bool)], from: &Namespace, to: &Namespace, what: &str) {
+    expect_verdicts_through(cases, [from, to, to], what);
+}
+
+/// The same for packets on their way through the filters of the namespace in the middle.
+#[track_caller]
+pub fn expect_verdicts_through(cases: &[(Packet, bool)], [from, via, to]: [&Namespace; 3], what: &str) {
+    let tap = Tap::new(via);
+    let receivers: Vec<Socket> = cases.iter().map(|(packet, _)| packet.receiver(to)).collect();
+    for (packet, _) in cases {
+        assert!(packet.leaves(from), "{} does not let it out: {packet:?}", from.name());
+        assert!(tap.next(|bytes| packet.ends(bytes)).is_some(), "never came to {}: {packet:?}", via.name());
+    }
+    let mut wrong = Vec::new();
+    // To wait long for what shall come costs time in a failed test only.
+    for ((packet, expected), receiver) in cases.iter().zip(&receivers) {
+        if *expected && next(receiver, TRAVEL, |bytes| packet.is_within(bytes)).is_none() {
+            wrong.push(format!("dropped: {packet:?}"));
+        }
+    }
+    // What shall not come has one wait in common.
+    if cases.iter().any(|(_, expected)| !expected) {
+        std::thread::sleep(DECISION);
+    }
+    for ((packet, expected), receiver) in cases.iter().zip(&receivers) {
+        if !expected && waiting(receiver).any(|bytes| packet.is_within(&bytes)) {
+            wrong.push(format!("accepted: {packet:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{what}\n{}", wrong.join("\n"));
+}
+
+/// The packets that a socket has received already.
+fn waiting(socket: &Socket) -> impl Iterator<Item = Vec<u8>> {
+    socket.set_nonblocking(true).expect("a socket need not block");
+    std::iter::from_fn(move || {
+        let mut buffer = vec![0; 65_536];
+        let mut reader = socket;
+        match reader.read(&mut buffer) {
+            Ok(length) => Some(buffer[..length].to_vec()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => panic!("the socket stopped: {error}"),
+        }
+    })
+}
+
 fn next(socket: &Socket, patience: Duration, wanted: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
     let end = Instant::now() + patience;
     let mut buffer = vec![0; 65_536];

@@ -8,54 +8,20 @@ use std::rc::Rc;
 
 use super::expand::Expander;
 use super::line::{Comment, Detail, Line, Ports, Side, Target, UserChain};
+use super::split::{KEYS, Key, Span, Split};
 use crate::net::{AddrRange, Family};
 use crate::ruleset::{Hook, Rule, StateMatch};
 
 /// Lines of entries that a chain holds without a tree: what a person reads as a page.
 const PAGE: usize = 24;
 /// Lines of a chain in a tree that are not split further.
-const LEAF: usize = 8;
+pub(super) const LEAF: usize = 8;
 /// Buckets of a chain in a tree, about.
-const FAN: usize = 8;
+pub(super) const FAN: usize = 8;
 /// Levels of a tree. nf_tables allows 16 chains in a row (`NFT_JUMP_STACK_SIZE` of the kernel).
 const DEEPEST: u32 = 10;
 /// ICMP lines that stand in the kernel's chains. More get a chain, which other packets pass by.
 const ICMP: usize = 4;
-
-/// What lines are told apart by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Key {
-    Destination,
-    Source,
-    DestinationPorts,
-    SourcePorts,
-}
-
-const KEYS: [Key; 4] = [Key::Destination, Key::DestinationPorts, Key::Source, Key::SourcePorts];
-
-/// Both ends included.
-type Span = (u128, u128);
-
-impl Key {
-    /// The values that a line's packets may have; `None` is any.
-    fn span(self, line: &Line) -> Option<Span> {
-        let side = match self {
-            Key::Destination => &line.destination,
-            Key::Source => &line.source,
-            Key::DestinationPorts => return hull(line.destination_ports.ranges()),
-            Key::SourcePorts => return hull(line.source_ports.ranges()),
-        };
-        match *side {
-            Side::Range(AddrRange::V4(start, end)) => Some((start.into(), end.into())),
-            Side::Range(AddrRange::V6(start, end)) => Some((start, end)),
-            Side::Any | Side::Ipset(_) => None,
-        }
-    }
-}
-
-fn hull(ports: &[(u16, u16)]) -> Option<Span> {
-    Some((ports.first()?.0.into(), ports.last()?.1.into()))
-}
 
 /// Brings the lines of a run into the order and the chains that a packet goes through.
 pub(super) fn arrange<'a>(
@@ -237,82 +203,5 @@ fn addresses(family: Family, (start, end): Span) -> AddrRange {
     match family {
         Family::V4 => AddrRange::V4(start as u32, end as u32),
         Family::V6 => AddrRange::V6(start, end),
-    }
-}
-
-/// Lines whose packets have a value in `span`, and none of another bucket's.
-struct Bucket {
-    span: Span,
-    lines: Vec<usize>,
-}
-
-/// A way to split lines.
-struct Split {
-    key: Key,
-    buckets: Vec<Bucket>,
-    /// Lines that would lie in two buckets.
-    rest: Vec<usize>,
-    /// Lines that a packet still meets behind the split, at worst.
-    cost: usize,
-}
-
-impl Split {
-    /// Keeps the most lines that can lie in disjoint buckets. `rest` stays behind in any case.
-    fn of(key: Key, mut spans: Vec<(Span, usize)>, mut rest: Vec<usize>) -> Option<Split> {
-        // The range that ends first never overlaps more of the later ones than another would.
-        spans.sort_unstable_by_key(|&((start, end), index)| (end, u128::MAX - start, index));
-        let mut last: Option<Span> = None;
-        let mut several = false;
-        spans.retain(|&(span, index)| {
-            let keep = last.is_none_or(|last| last == span || last.1 < span.0);
-            if keep {
-                several |= last.is_some_and(|last| last != span);
-                last = Some(span);
-            } else {
-                rest.push(index);
-            }
-            keep
-        });
-        several.then(|| Split::into_buckets(key, &spans, rest))
-    }
-
-    /// Neighbours share a bucket, so that all buckets hold about as many lines.
-    fn into_buckets(key: Key, kept: &[(Span, usize)], mut rest: Vec<usize>) -> Split {
-        let target = kept.len().div_ceil(kept.len().div_ceil(LEAF).clamp(2, FAN));
-        let mut buckets: Vec<Bucket> = Vec::new();
-        for group in kept.chunk_by(|a, b| a.0 == b.0) {
-            let Some(&(span, _)) = group.first() else { continue };
-            let indices = group.iter().map(|&(_, index)| index);
-            match buckets.last_mut() {
-                Some(bucket) if bucket.lines.len() + group.len() <= target => {
-                    bucket.span.1 = span.1;
-                    bucket.lines.extend(indices);
-                }
-                _ => buckets.push(Bucket { span, lines: indices.collect() }),
-            }
-        }
-        let largest = buckets.iter().map(|bucket| bucket.lines.len()).max().unwrap_or(0);
-        // In the order in which they came, which is the order of the spec.
-        rest.sort_unstable();
-        if matches!(key, Key::Destination | Key::Source) {
-            widen(&mut buckets);
-        }
-        Split { key, cost: largest + rest.len(), buckets, rest }
-    }
-}
-
-/// Makes a prefix of each range of addresses that can become one without touching another: it reads better and costs less.
-fn widen(buckets: &mut [Bucket]) {
-    let mut before: Option<u128> = None;
-    for index in 0..buckets.len() {
-        let after = buckets.get(index + 1).map(|next| next.span.0);
-        let Some(Bucket { span, .. }) = buckets.get_mut(index) else { continue };
-        let mask = u128::MAX.checked_shr((span.0 ^ span.1).leading_zeros()).unwrap_or(0);
-        let prefix = (span.0 & !mask, span.0 | mask);
-        let end = span.1;
-        if before.is_none_or(|before| before < prefix.0) && after.is_none_or(|after| prefix.1 < after) {
-            *span = prefix;
-        }
-        before = Some(end);
     }
 }

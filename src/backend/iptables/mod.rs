@@ -9,6 +9,7 @@ mod expand;
 mod ipset;
 mod line;
 mod names;
+mod split;
 mod text;
 
 use expand::Expander;
@@ -60,19 +61,29 @@ const NAT: Layout = (
 #[must_use]
 pub fn artifacts(ruleset: &Ruleset, header: &Header) -> Artifacts {
     let mut ipsets = Ipsets::new();
-    let [v4, v6] = Family::BOTH.map(|family| tables(ruleset, family, &mut ipsets));
+    let layouts = layouts(ruleset);
+    let [v4, v6] = Family::BOTH.map(|family| tables(ruleset, family, layouts, &mut ipsets));
     let sets = ipsets.text();
     Artifacts {
-        v4: file(header, Family::V4, &v4, sets.is_some()),
-        v6: file(header, Family::V6, &v6, sets.is_some()),
+        v4: file_head(header, Family::V4, layouts, sets.is_some()) + &v4,
+        v6: file_head(header, Family::V6, layouts, sets.is_some()) + &v6,
         ipset: sets.map(|sets| ipset_file(header, &sets)),
     }
 }
 
-fn tables<'a>(ruleset: &'a Ruleset, family: Family, ipsets: &mut Ipsets) -> Vec<Table<'a>> {
+/// The tables that the files hold.
+fn layouts(ruleset: &Ruleset) -> &'static [Layout] {
     let nat = |chain: &Chain| matches!(chain.hook, Hook::NatPrerouting | Hook::NatPostrouting);
-    let needed: &[Layout] = if ruleset.chains.iter().any(nat) { &[FILTER, RAW, NAT] } else { &[FILTER, RAW] };
-    needed.iter().map(|&layout| table(ruleset, family, layout, ipsets)).collect()
+    if ruleset.chains.iter().any(nat) { &[FILTER, RAW, NAT] } else { &[FILTER, RAW] }
+}
+
+/// The text of the tables. Each is written before the next is made: together they would be large.
+fn tables(ruleset: &Ruleset, family: Family, layouts: &[Layout], ipsets: &mut Ipsets) -> String {
+    let mut writer = Writer { text: String::new(), family };
+    for &layout in layouts {
+        writer.table(&table(ruleset, family, layout, ipsets));
+    }
+    writer.text
 }
 
 fn table<'a>(ruleset: &'a Ruleset, family: Family, (name, hooks): Layout, ipsets: &mut Ipsets) -> Table<'a> {
@@ -124,13 +135,13 @@ fn alike(a: &Rule, b: &Rule) -> bool {
     a.action == b.action && kind(a) == kind(b) && a.matching.state == b.matching.state
 }
 
-fn file(header: &Header, family: Family, tables: &[Table], ipset: bool) -> String {
+fn file_head(header: &Header, family: Family, layouts: &[Layout], ipset: bool) -> String {
     let (program, name) = match family {
         Family::V4 => ("iptables-restore", V4_FILE),
         Family::V6 => ("ip6tables-restore", V6_FILE),
     };
     let mut text = first_line(header);
-    let names: Vec<&str> = tables.iter().map(|table| table.name).collect();
+    let names: Vec<&str> = layouts.iter().map(|layout| layout.0).collect();
     text += &format!(
         "# {family} rules. They replace these tables as a whole: {}. Others stay as they are.\n",
         names.join(", ")
@@ -138,12 +149,7 @@ fn file(header: &Header, family: Family, tables: &[Table], ipset: bool) -> Strin
     if ipset {
         text += &format!("# First load the address sets: ipset restore -file {IPSET_FILE}\n");
     }
-    text += &format!("# Load with: {program} --test {name} && {program} {name}\n");
-    let mut writer = Writer { text, family };
-    for table in tables {
-        writer.table(table);
-    }
-    writer.text
+    text + &format!("# Load with: {program} --test {name} && {program} {name}\n")
 }
 
 fn ipset_file(header: &Header, sets: &str) -> String {

@@ -18,11 +18,12 @@ pub fn measure(effort: Effort, report: &mut Report) {
 
 /// One service: what starting the program costs.
 fn one(effort: Effort, report: &mut Report) {
-    let spec = Spec::new(&inputs::spec(1)).path();
+    let spec = Spec::new(&inputs::spec(1));
+    let path = spec.path();
     let (mut nothing, mut check) = (Samples::default(), Samples::default());
     for _ in 0..effort.many {
         nothing.push(milliseconds(&mut command(["true"])));
-        check.push(milliseconds(&mut cli::command(&["check", &spec])));
+        check.push(milliseconds(&mut cli::command(&["check", &path])));
     }
     report.add("start.true", "a process that does nothing (true)", Unit::Milliseconds, &nothing, None);
     report.add("check.1", "fwc check, 1 service", Unit::Milliseconds, &check, Some(Target::AtMost(5.0)));

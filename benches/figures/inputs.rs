@@ -1,0 +1,149 @@
+//! The same services for each program, in its own language.
+
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+
+/// Where the services of all inputs live. No two share an address or a port, so that nothing can be folded together.
+pub const NETWORK: &str = "10.9.0.0/16";
+
+/// One service's address and UDP port. `number` counts from 0, up to 62,500 services.
+pub fn endpoint(number: usize) -> (Ipv4Addr, u16) {
+    let [third, fourth] = [number / 250, number % 250 + 1].map(|byte| u8::try_from(byte).expect("few services"));
+    (Ipv4Addr::new(10, 9, third, fourth), u16::try_from(1000 + number * 7 % 50_000).expect("a port"))
+}
+
+/// A spec with so many stateless services, each on an endpoint of its own.
+pub fn spec(services: usize) -> String {
+    let mut text = "services:\n".to_owned();
+    for number in 0..services {
+        let (address, port) = endpoint(number);
+        let _ = writeln!(text, "  s{number}:\n    listen: {address}:{port}\n    protocol: udp\n    stateless: true");
+    }
+    text
+}
+
+/// The same for ferm: NOTRACK and accept, one rule a service in each of four chains.
+pub fn ferm(services: usize) -> String {
+    let chain = |address: &str, port: &str, target: &str| {
+        (0..services).fold(String::new(), |mut text, number| {
+            let (at, on) = endpoint(number);
+            let _ = writeln!(text, "      proto udp {address} {at} {port} {on} {target};");
+            text
+        })
+    };
+    format!(
+        "domain ip {{\n  table filter {{\n    chain INPUT {{\n      policy DROP;\n{}    }}\n    chain OUTPUT {{\n{}    }}\n  }}\n  \
+         table raw {{\n    chain PREROUTING {{\n{}    }}\n    chain OUTPUT {{\n{}    }}\n  }}\n}}\n",
+        chain("daddr", "dport", "ACCEPT"),
+        chain("saddr", "sport", "ACCEPT"),
+        chain("daddr", "dport", "NOTRACK"),
+        chain("saddr", "sport", "NOTRACK"),
+    )
+}
+
+/// The endpoints as elements of a concatenated set.
+fn elements(services: usize) -> String {
+    let element = |number| {
+        let (address, port) = endpoint(number);
+        format!("{address} . udp . {port}")
+    };
+    (0..services).map(element).collect::<Vec<_>>().join(",\n")
+}
+
+/// The same for nft as somebody writes it by hand who knows sets: one set with a counter an element, used four times.
+pub fn nft_single_set(services: usize) -> String {
+    format!(
+        "table inet hand {{
+    set services {{
+        type ipv4_addr . inet_proto . inet_service
+        counter
+        elements = {{ {} }}
+    }}
+    chain prerouting {{
+        type filter hook prerouting priority raw
+        ip daddr . meta l4proto . th dport @services notrack
+    }}
+    chain raw_output {{
+        type filter hook output priority raw
+        ip saddr . meta l4proto . th sport @services notrack
+    }}
+    chain input {{
+        type filter hook input priority filter; policy drop
+        iif lo accept
+        ip daddr . meta l4proto . th dport @services accept
+    }}
+    chain output {{
+        type filter hook output priority filter
+        ip saddr . meta l4proto . th sport @services accept
+    }}
+}}
+",
+        elements(services)
+    )
+}
+
+/// A stateful filter for the same services, as most hosts have it.
+pub fn nft_stateful(services: usize) -> String {
+    format!(
+        "table inet hand {{
+    set services {{
+        type ipv4_addr . inet_proto . inet_service
+        elements = {{ {} }}
+    }}
+    chain input {{
+        type filter hook input priority filter; policy drop
+        ct state established,related accept
+        iif lo accept
+        ip daddr . meta l4proto . th dport @services ct state new accept
+    }}
+}}
+",
+        elements(services)
+    )
+}
+
+/// A spec that drops what is listed in a file beside it.
+pub const BLOCK_SPEC: &str = "\
+sets:
+  bad: {file: blocklist.txt}
+block: [$bad]
+services:
+  web:
+    listen: 203.0.113.5:80
+    stateless: true
+";
+pub const BLOCK_FILE: &str = "blocklist.txt";
+
+/// So many single addresses in no order, none beside another. At most 100,000, and a multiple of 1,000.
+pub fn blocked(addresses: u32) -> impl Iterator<Item = Ipv4Addr> {
+    let first = u32::from(Ipv4Addr::new(20, 0, 0, 0));
+    (0..addresses).map(move |number| Ipv4Addr::from(first + number * 7_919 % addresses * 10_007))
+}
+
+/// The same list for nft.
+pub fn nft_block(addresses: u32) -> String {
+    let list = blocked(addresses).map(|address| address.to_string()).collect::<Vec<_>>().join(",\n");
+    format!(
+        "table inet hand {{
+    set bad {{
+        type ipv4_addr
+        elements = {{ {list} }}
+    }}
+    chain prerouting {{
+        type filter hook prerouting priority raw
+        ip saddr @bad drop
+        ip daddr 203.0.113.5 tcp dport 80 notrack
+    }}
+    chain output {{
+        type filter hook output priority raw
+        ip saddr 203.0.113.5 tcp sport 80 notrack
+    }}
+    chain input {{
+        type filter hook input priority filter; policy drop
+        iif lo accept
+        ip daddr 203.0.113.5 tcp dport 80 accept
+    }}
+}}
+"
+    )
+}

@@ -302,6 +302,29 @@ fn the_examples_load_in_both_forms_and_list_alike() {
     }
 }
 
+#[test]
+fn scratch_differences() {
+    let mut programs: Vec<(String, Program)> = cases()
+        .into_iter()
+        .map(|c| (c.display().to_string(), program(&std::fs::read_to_string(c.join("spec.yaml")).unwrap())))
+        .collect();
+    for file in std::fs::read_dir("examples").unwrap().map(|entry| entry.unwrap().path()) {
+        if file.extension().is_some_and(|extension| extension == "yaml") {
+            programs.push((file.display().to_string(), Program::of(&check(&file).compiled.unwrap().ruleset, &HEADER)));
+        }
+    }
+    for (name, program) in programs {
+        let namespace = Namespace::new("nft");
+        namespace.write_nft(&program.text());
+        let messages = messages(&program);
+        let verified = namespace.enter(|| verify_loaded(&mut Socket::open().unwrap(), &messages));
+        match verified {
+            Ok(_) => println!("{name}: same"),
+            Err(e) => println!("{name}: {e}"),
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 24, max_shrink_iters: 60, failure_persistence: None, ..ProptestConfig::default()

@@ -142,6 +142,8 @@ pub mod data {
 
 /// Flags of a set.
 pub mod set_flag {
+    /// `NFT_SET_ANONYMOUS`.
+    pub const ANONYMOUS: u64 = 1;
     /// `NFT_SET_INTERVAL`.
     pub const INTERVAL: u64 = 4;
     /// `NFT_SET_CONCAT`.
@@ -169,5 +171,7 @@ pub const TABLE: &str = "fwc";
 /// Its family: `NFPROTO_INET`.
 pub const INET: u8 = 1;
 
-/// User data of tables, chains, rules and elements: the type of a comment.
+/// User data of tables, chains, rules and elements: the type of a comment (`NFTNL_UDATA_*_COMMENT`).
 pub const COMMENT: u8 = 0;
+/// User data of sets: the type of a comment (`NFTNL_UDATA_SET_COMMENT`).
+pub const SET_COMMENT: u8 = 7;

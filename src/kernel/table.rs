@@ -172,28 +172,38 @@ fn malformed(why: Malformed) -> KernelError {
 
 fn read_once(socket: &mut Socket) -> Result<NormalTable, KernelError> {
     let mut table = NormalTable::default();
-    let lists = [
+    for request in [
         Request::netfilter(message::GET_TABLE, 0, INET),
         Request::netfilter(message::GET_CHAIN, 0, INET),
-        Request::netfilter(message::GET_SET, 0, INET).with_text(set::TABLE, nf_tables::TABLE),
-        Request::netfilter(message::GET_RULE, 0, INET).with_text(rule::TABLE, nf_tables::TABLE),
-    ];
-    for request in &lists {
-        let so_far = &table;
-        table = socket.dump(
-            ASKED,
-            request,
-            || so_far.clone(),
-            |table, message| table.take(message, Side::Listed).map(drop).map_err(malformed),
-        )?;
+        sets_request(),
+    ] {
+        table = read_list(socket, &request, table)?;
         if table.digest.is_none() {
-            break;
+            return Ok(table);
         }
     }
-    for (name, set) in &mut table.sets {
+    // A rule takes in the sets that belong to it, so these come before it.
+    read_all_elements(socket, &mut table, true)?;
+    let rules = Request::netfilter(message::GET_RULE, 0, INET).with_text(rule::TABLE, nf_tables::TABLE);
+    table = read_list(socket, &rules, table)?;
+    read_all_elements(socket, &mut table, false)?;
+    Ok(table)
+}
+
+fn read_list(socket: &mut Socket, request: &Request, so_far: NormalTable) -> Result<NormalTable, KernelError> {
+    socket.dump(
+        ASKED,
+        request,
+        || so_far.clone(),
+        |table, message| table.take(message, Side::Listed).map(drop).map_err(malformed),
+    )
+}
+
+fn read_all_elements(socket: &mut Socket, table: &mut NormalTable, anonymous: bool) -> Result<(), KernelError> {
+    for (name, set) in table.sets.iter_mut().filter(|(_, set)| set.anonymous == anonymous) {
         *set = read_elements(socket, name, set, &mut |_, _| {})?;
     }
-    Ok(table)
+    Ok(())
 }
 
 /// The request for all elements of a set of the table.

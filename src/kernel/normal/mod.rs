@@ -2,7 +2,8 @@
 //!
 //! Both are decoded by the same code: attributes in the order of their numbers, defaults left out, handles, counters and the like dropped. An
 //! object's normal form is a list of (attribute number, length, content), so two objects have the same one only if they mean the same. Objects
-//! are kept as digests: a set of a million elements takes 16 MB.
+//! are kept as digests: a set of a million elements takes 16 MB. A set without a name is part of the rule that it belongs to: its number
+//! depends on who loaded it.
 
 mod shape;
 
@@ -13,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use xxhash_rust::xxh3::xxh3_128;
 
 use self::shape::{Field, Shape};
-use super::nf_tables::{self, COMMENT, INET, element, elements, expression, message, rule, set, table};
+use super::nf_tables::{self, COMMENT, INET, element, elements, expression, message, rule, set, set_flag, table};
 use super::wire::{self, Attribute, Fields, Malformed, Message};
 
 /// Whose words are decoded.
@@ -76,6 +77,18 @@ pub struct NormalSet {
     pub elements: Vec<Digest>,
     /// The expressions that elements get where they name none.
     expressions: Vec<u8>,
+    /// Whether it belongs to a rule, whose digest has its content.
+    pub(super) anonymous: bool,
+}
+
+impl NormalSet {
+    /// What it is and holds, for a rule that it belongs to.
+    fn content(&self) -> Digest {
+        let mut elements = self.elements.clone();
+        elements.sort_unstable();
+        let parts: Vec<u8> = std::iter::once(&self.digest).chain(&elements).flat_map(|digest| digest.0.to_le_bytes()).collect();
+        Digest::of(&parts)
+    }
 }
 
 /// The table `inet fwc` in normal form, and how far it has been decoded.
@@ -124,8 +137,10 @@ impl NormalTable {
         }
     }
 
-    /// Sorts the elements, whose order means nothing. Call it when all messages have been taken.
+    /// Sorts the elements, whose order means nothing, and drops the sets that rules have taken in. Call it when all messages have been
+    /// taken.
     pub fn settle(&mut self) {
+        self.sets.retain(|_, set| !set.anonymous);
         for set in self.sets.values_mut() {
             set.elements.sort_unstable();
         }
@@ -185,12 +200,11 @@ impl NormalTable {
     fn take_set(&mut self, found: &Message<'_>, fields: &Fields<'_>, side: Side) -> Result<Added, Malformed> {
         let mut name = fields.text(set::NAME)?;
         if side == Side::Sent {
-            // The kernel numbers the anonymous sets of a table from 0 (nf_tables_set_alloc_name).
-            if let Some(stem) = name.strip_suffix("%d") {
-                let free = (0u32..).find(|number| !self.sets.contains_key(&format!("{stem}{number}")));
-                name = format!("{stem}{}", free.unwrap_or(0));
-            }
             if let Some(id) = fields.number(set::ID) {
+                if name.ends_with("%d") {
+                    // The kernel will number it (nf_tables_set_alloc_name). Until then, its id tells it from others.
+                    name = format!("{name} {id}");
+                }
                 self.names.insert(id, name.clone());
             }
         }
@@ -203,7 +217,8 @@ impl NormalTable {
         }
         // The number of the attribute is the set's; the elements have their own for the same thing.
         let expressions = expressions.get(PREFIX..).map(<[u8]>::to_vec).unwrap_or_default();
-        self.sets.entry(name).or_insert(NormalSet { digest, elements: Vec::new(), expressions });
+        let anonymous = is_anonymous(fields);
+        self.sets.entry(name).or_insert(NormalSet { digest, elements: Vec::new(), expressions, anonymous });
         Ok(Added::Set(digest))
     }
 
@@ -316,6 +331,9 @@ impl NormalTable {
                 let text = wire::text(value);
                 some(out, kind, if text == default { b"" } else { text.as_bytes() });
             }
+            Shape::Comment(comment) => some(out, kind, wire::user_data(value, comment).unwrap_or(&[])),
+            // The kernel's number.
+            Shape::SetName if what == "set" && is_anonymous(siblings) => {}
             Shape::SetName => {
                 // The id is attribute 4 of a lookup, 5 of an objref, and 10 of the set itself.
                 let id_kind = if what == "set" {
@@ -326,7 +344,10 @@ impl NormalTable {
                     4
                 };
                 let name = self.set_name(Some(value), siblings.number(id_kind), side)?;
-                some(out, kind, name.as_bytes());
+                match self.sets.get(&name).filter(|set| set.anonymous) {
+                    Some(set) => some(out, kind, &set.content().0),
+                    None => some(out, kind, name.as_bytes()),
+                }
             }
             // A verdict map's data length is the kernel's own business.
             Shape::Number if what == "set" && kind == 7 && siblings.number(6) == Some(shape::VERDICT_TYPE) => {}
@@ -380,6 +401,10 @@ impl NormalTable {
             (None, None) => Err(Malformed::Missing(elements::SET)),
         }
     }
+}
+
+fn is_anonymous(set: &Fields<'_>) -> bool {
+    set.number(set::FLAGS).unwrap_or(0) & set_flag::ANONYMOUS != 0
 }
 
 fn key_is_zero(fields: &Fields<'_>) -> bool {

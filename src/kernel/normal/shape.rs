@@ -3,6 +3,8 @@
 //! Numbers and meanings are those of `linux/netfilter/nf_tables.h`; what the kernel adds or leaves out on its own is from the `*_dump` functions of
 //! `net/netfilter/nf_tables_api.c` and `nft_*.c`.
 
+use crate::kernel::nf_tables::{COMMENT, SET_COMMENT};
+
 /// How one attribute counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Shape {
@@ -32,6 +34,8 @@ pub(super) enum Shape {
     ExpressionAs(u16),
     /// Expressions, in order.
     Expressions,
+    /// User data, of which only the comment counts, which has this type: the rest is what nft notes for its listings.
+    Comment(u8),
     /// Does not count: the kernel's own, or of use within the transaction only.
     Ignored,
 }
@@ -40,28 +44,28 @@ pub(super) enum Shape {
 pub(super) type Field = (u16, Shape);
 
 use Shape::{
-    Bytes, ExpressionAs, Expressions, FlagsWithout, Ignored, List, Nested, Number, NumberOr, Register, RegisterLike,
-    SetName, Text, TextOr,
+    Bytes, Comment, ExpressionAs, Expressions, FlagsWithout, Ignored, List, Nested, Number, NumberOr, Register,
+    RegisterLike, SetName, Text, TextOr,
 };
 
-/// A table: name, flags, use, handle, pad, user data, owner.
+/// A table: name, flags, use, handle, pad, user data (its comment is compared apart), owner.
 pub(super) const TABLE: &[Field] =
     &[(1, Text), (2, Number), (3, Ignored), (4, Ignored), (5, Ignored), (6, Ignored), (7, Ignored)];
 
 /// A chain.
 pub(super) const CHAIN: &[Field] = &[
-    (1, Text),             // table
-    (2, Ignored),          // handle
-    (3, Text),             // name
-    (4, Nested(HOOK)),     // hook
-    (5, NumberOr(1)),      // policy, accept where it is not given
-    (6, Ignored),          // use
-    (7, TextOr("filter")), // type
-    (8, Ignored),          // counters
-    (9, Ignored),          // pad
-    (10, FlagsWithout(1)), // flags; 1 says that it has a hook
-    (11, Ignored),         // id
-    (12, Bytes),           // user data
+    (1, Text),              // table
+    (2, Ignored),           // handle
+    (3, Text),              // name
+    (4, Nested(HOOK)),      // hook
+    (5, NumberOr(1)),       // policy, accept where it is not given
+    (6, Ignored),           // use
+    (7, TextOr("filter")),  // type
+    (8, Ignored),           // counters
+    (9, Ignored),           // pad
+    (10, FlagsWithout(1)),  // flags; 1 says that it has a hook
+    (11, Ignored),          // id
+    (12, Comment(COMMENT)), // user data
 ];
 
 /// A hook: number, priority, device, devices. Number and priority are bytes, because a hook of zeroes is a hook.
@@ -70,39 +74,39 @@ const DEVICE: &[Field] = &[(1, Text)];
 
 /// A rule.
 pub(super) const RULE: &[Field] = &[
-    (1, Text),        // table
-    (2, Text),        // chain
-    (3, Ignored),     // handle
-    (4, Expressions), // expressions
-    (5, Bytes),       // compat
-    (6, Ignored),     // position
-    (7, Bytes),       // user data
-    (8, Ignored),     // pad
-    (9, Ignored),     // id
+    (1, Text),             // table
+    (2, Text),             // chain
+    (3, Ignored),          // handle
+    (4, Expressions),      // expressions
+    (5, Bytes),            // compat
+    (6, Ignored),          // position
+    (7, Comment(COMMENT)), // user data
+    (8, Ignored),          // pad
+    (9, Ignored),          // id
 ];
 
 /// A set.
 pub(super) const SET: &[Field] = &[
-    (1, Text),                // table
-    (2, SetName),             // name
-    (3, Number),              // flags
-    (4, Number),              // key type
-    (5, Number),              // key length
-    (6, Number),              // data type
-    (7, Number),              // data length
-    (8, Number),              // policy
-    (9, Nested(DESCRIPTION)), // description
-    (10, Ignored),            // id
-    (11, Number),             // timeout
-    (12, Number),             // garbage collection interval
-    (13, Bytes),              // user data
-    (14, Ignored),            // pad
-    (15, Number),             // object type
-    (16, Ignored),            // handle
-    (17, ExpressionAs(18)),   // expression
-    (18, Expressions),        // expressions
-    (19, Ignored),            // the kernel's choice of implementation
-    (20, Ignored),            // number of elements
+    (1, Text),                  // table
+    (2, SetName),               // name
+    (3, Number),                // flags
+    (4, Number),                // key type
+    (5, Number),                // key length
+    (6, Number),                // data type
+    (7, Number),                // data length
+    (8, Number),                // policy
+    (9, Nested(DESCRIPTION)),   // description
+    (10, Ignored),              // id
+    (11, Number),               // timeout
+    (12, Number),               // garbage collection interval
+    (13, Comment(SET_COMMENT)), // user data
+    (14, Ignored),              // pad
+    (15, Number),               // object type
+    (16, Ignored),              // handle
+    (17, ExpressionAs(18)),     // expression
+    (18, Expressions),          // expressions
+    (19, Ignored),              // the kernel's choice of implementation
+    (20, Ignored),              // number of elements
 ];
 
 const DESCRIPTION: &[Field] = &[(1, Number), (2, List(CONCATENATED))];
@@ -118,7 +122,7 @@ pub(super) const ELEMENT: &[Field] = &[
     (3, Number),           // flags
     (4, Number),           // timeout
     (5, Ignored),          // expiration
-    (6, Bytes),            // user data
+    (6, Comment(COMMENT)), // user data
     (7, ExpressionAs(11)), // expression
     (8, Ignored),          // pad
     (9, Text),             // object

@@ -345,7 +345,7 @@ impl NormalTable {
                 };
                 let name = self.set_name(Some(value), siblings.number(id_kind), side)?;
                 match self.sets.get(&name).filter(|set| set.anonymous) {
-                    Some(set) => some(out, kind, &set.content().0),
+                    Some(set) => some(out, kind, &set.content().0.to_le_bytes()),
                     None => some(out, kind, name.as_bytes()),
                 }
             }

@@ -1,6 +1,6 @@
 //! Trees of chains, so that a packet is not held against every service.
 //!
-//! A long run of lines with one verdict is split by protocol, and then by the address or port that tells its lines apart best: up to [`FAN`]
+//! A long run of lines with one verdict is split by protocol, and then by the address or port that tells its lines apart best: a few
 //! buckets with disjoint ranges, each a chain of its own, until a chain is short. Lines that would lie in two buckets stay in the chain
 //! behind them and are split by themselves. Since all lines of a run have the same verdict, their order does not matter.
 
@@ -8,16 +8,12 @@ use std::rc::Rc;
 
 use super::expand::Expander;
 use super::line::{Comment, Detail, Line, Ports, Side, Target, UserChain};
-use super::split::{KEYS, Key, Span, Split};
+use super::split::{KEYS, Key, LEAF, Span, Split};
 use crate::net::{AddrRange, Family};
 use crate::ruleset::{Hook, Rule, StateMatch};
 
 /// Lines of entries that a chain holds without a tree: what a person reads as a page.
 const PAGE: usize = 24;
-/// Lines of a chain in a tree that are not split further.
-pub(super) const LEAF: usize = 8;
-/// Buckets of a chain in a tree, about.
-pub(super) const FAN: usize = 8;
 /// Levels of a tree. nf_tables allows 16 chains in a row (`NFT_JUMP_STACK_SIZE` of the kernel).
 const DEEPEST: u32 = 10;
 /// ICMP lines that stand in the kernel's chains. More get a chain, which other packets pass by.

@@ -1,8 +1,12 @@
 //! How lines are told apart: by one key, into buckets with disjoint ranges.
 
-use super::dispatch::{FAN, LEAF};
 use super::line::{Line, Side};
 use crate::net::AddrRange;
+
+/// Lines of a chain in a tree that are not split further.
+pub(super) const LEAF: usize = 8;
+/// Buckets of a chain in a tree, about.
+const FAN: usize = 8;
 
 /// What lines are told apart by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

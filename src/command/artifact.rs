@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::backend::{Header, iptables, nft};
+use super::host::load;
+use crate::backend::{Header, iptables};
 use crate::cli::Target;
 use crate::compile::Compiled;
 use crate::policy::Sizing;
@@ -43,10 +44,9 @@ pub(super) fn one(compiled: &Compiled, target: Target) -> Option<String> {
     }
 }
 
+/// Signed like a table that `fwc apply` loads, so that `fwc status` knows it whoever loaded it.
 fn nft_text(compiled: &Compiled) -> String {
-    let mut program = nft::Program::of(&compiled.ruleset, &Header { version: VERSION, spec_hash: &compiled.hash });
-    program.leave_unsigned();
-    program.text()
+    load::program(compiled).text()
 }
 
 fn title(compiled: &Compiled, how: &str) -> String {

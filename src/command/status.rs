@@ -37,8 +37,6 @@ enum State {
     AsApplied,
     /// Somebody changed it since.
     Drifted,
-    /// Another program than fwc loaded the text that fwc compiled: it carries nothing to hold it against.
-    Unverified,
     /// There is no table.
     NotLoaded,
 }
@@ -79,12 +77,11 @@ fn look(arguments: &HostArgs) -> Result<Status, Diagnostic> {
     let state = match &live {
         None => State::NotLoaded,
         Some(live) => {
-            let comment = live.comment.as_deref().unwrap_or_default();
-            match Program::is_signed_with(comment, &live.identity.to_string()) {
-                Some(true) => State::AsApplied,
-                None if comment.starts_with("fwc ") => State::Unverified,
-                Some(false) | None => State::Drifted,
-            }
+            let signed = live
+                .comment
+                .as_deref()
+                .and_then(|comment| Program::is_signed_with(comment, &live.identity.to_string()));
+            if signed == Some(true) { State::AsApplied } else { State::Drifted }
         }
     };
     let counted = if live.is_some() { counters(&mut socket).map_err(failed)? } else { Vec::new() };
@@ -125,9 +122,6 @@ impl Status {
         let mut text = String::from(match self.state {
             State::AsApplied => "table inet fwc: loaded, as it was applied\n",
             State::Drifted => "table inet fwc: loaded, but CHANGED since it was applied: `fwc apply` puts it right\n",
-            State::Unverified => {
-                "table inet fwc: loaded, but not by `fwc apply`: whether it was changed since cannot be told\n"
-            }
             State::NotLoaded => "table inet fwc: not loaded\n",
         });
         if let Some(comment) = &self.comment {

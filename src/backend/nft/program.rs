@@ -43,13 +43,6 @@ impl Program {
         }
     }
 
-    /// Leaves the identity out of the table's comment, for a table that somebody else than fwc loads: nft writes some rules in its own way.
-    pub fn leave_unsigned(&mut self) {
-        if let Some((start, _)) = self.comment.rsplit_once(IDENTITY) {
-            self.comment = start.to_string();
-        }
-    }
-
     /// Whether a table's comment carries this identity; `None` where it carries none.
     #[must_use]
     pub fn is_signed_with(comment: &str, identity: &str) -> Option<bool> {

@@ -19,6 +19,15 @@ pub(crate) struct Prepared {
     expected: Expected,
 }
 
+/// The program of a spec, signed with what it will be once it is loaded.
+pub(crate) fn program(compiled: &Compiled) -> nft::Program {
+    let mut program = unsigned(compiled);
+    if let Ok(identity) = table::identity_of(&nft::netlink::messages(&program)) {
+        program.sign(&identity.to_string());
+    }
+    program
+}
+
 fn unsigned(compiled: &Compiled) -> nft::Program {
     let header = Header { version: env!("CARGO_PKG_VERSION"), spec_hash: &compiled.hash };
     nft::Program::of(&compiled.ruleset, &header)

@@ -1,7 +1,7 @@
 //! Blocked sources are dropped before anything else, also where public lists name the host's own ranges.
 
 use crate::forms::{ENDS, Form, at};
-use crate::support::{Connection, Link, Mirror, Packet, expect_verdicts, passes, tcp_connect, tcp_seen_as};
+use crate::support::{Connection, Link, Mirror, Packet, Spec, expect_verdicts, passes, tcp_connect, tcp_seen_as};
 
 const SPEC: &str = r#"
 sets:
@@ -57,4 +57,25 @@ fn loopback_and_neighbours_stay_when_the_list_names_them(form: Form) {
     assert!(!passes(&Packet::tcp("[fe80::7]:40000", "[2001:db8::5]:80", "syn"), &link.client, &link.server));
 }
 
-in_each_form!(blocked_sources_get_nothing, loopback_and_neighbours_stay_when_the_list_names_them);
+/// Every second address: nothing to merge, and more than is written out as rules. In the iptables form this is an ipset.
+fn a_long_list_from_a_file_blocks(form: Form) {
+    let link = Link::new("block-file");
+    let list: String = (0..100).map(|n| format!("192.0.2.{}\n2001:db8:bad::{:x}\n", 2 * n, 2 * n)).collect();
+    let spec = "sets: {bad: {file: list.txt}}\nblock: $bad\nservices: {web: {listen: \"*:80\", stateless: true}}\n";
+    form.load_spec(&link.server, &Spec::new(spec).file("list.txt", &list));
+    let mut cases = Vec::new();
+    for (n, expected) in [(0, false), (1, true), (100, false), (101, true), (198, false), (200, true)] {
+        for (source, server) in
+            [(format!("192.0.2.{n}"), Link::SERVER), (format!("2001:db8:bad::{n:x}"), Link::SERVER_V6)]
+        {
+            cases.push((Packet::tcp(&at(&source, 40_000), &at(server, 80), "syn"), expected));
+        }
+    }
+    expect_verdicts(&cases, &link.client, &link.server, "a long list");
+}
+
+in_each_form!(
+    a_long_list_from_a_file_blocks,
+    blocked_sources_get_nothing,
+    loopback_and_neighbours_stay_when_the_list_names_them
+);

@@ -5,6 +5,7 @@
 //! are kept as digests: a set of a million elements takes 16 MB. A set without a name is part of the rule that it belongs to: its number
 //! depends on who loaded it.
 
+mod condition;
 mod shape;
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,6 +14,7 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 use xxhash_rust::xxh3::xxh3_128;
 
+use self::condition::Step;
 use self::shape::{Field, Shape};
 use super::nf_tables::{self, COMMENT, INET, element, elements, expression, message, rule, set, set_flag, table};
 use super::wire::{self, Attribute, Fields, Malformed, Message};
@@ -363,15 +365,36 @@ impl NormalTable {
             Shape::List(shapes) => {
                 nested(out, kind, |out| list(value, out, |item, out| self.fields(what, shapes, item, side, out)))?
             }
-            Shape::Expressions => {
-                nested(out, kind, |out| list(value, out, |item, out| self.expression(item, side, out)))?
-            }
+            Shape::Expressions => nested(out, kind, |out| self.expressions(value, side, out))?,
             Shape::ExpressionAs(kind) => nested(out, kind, |out| {
                 let start = begin(out, 0);
                 self.expression(value, side, out)?;
                 end(out, start);
                 Ok(())
             })?,
+        }
+        Ok(())
+    }
+
+    /// Expressions, in order.
+    fn expressions(&self, bytes: &[u8], side: Side, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        for step in condition::steps(bytes)? {
+            match step {
+                Step::Expression(bytes) => {
+                    let start = begin(out, 0);
+                    self.expression(bytes, side, out)?;
+                    end(out, start);
+                }
+                Step::Equal(bytes) => {
+                    let start = begin(out, EQUAL);
+                    for (header, offset, byte) in bytes {
+                        out.extend(header.to_be_bytes());
+                        out.extend(offset.to_be_bytes());
+                        out.push(byte);
+                    }
+                    end(out, start);
+                }
+            }
         }
         Ok(())
     }
@@ -431,6 +454,8 @@ fn register(number: u64) -> u64 {
     }
 }
 
+/// Stands where an expression has 0: bytes of the packet that are equal to given ones.
+const EQUAL: u16 = 1;
 /// Bytes before each content: attribute number and length.
 const PREFIX: usize = 6;
 

@@ -22,8 +22,8 @@ pub(crate) struct Prepared {
 /// The program of a spec, signed with what it will be once it is loaded.
 pub(crate) fn program(compiled: &Compiled) -> nft::Program {
     let mut program = unsigned(compiled);
-    if let Ok(identity) = table::identity_of(&nft::netlink::messages(&program)) {
-        program.sign(&identity.to_string());
+    if let Ok(expected) = Expected::of(&nft::netlink::messages(&program)) {
+        program.sign(&expected.identity().to_string());
     }
     program
 }

@@ -116,6 +116,7 @@ fn next(socket: &Socket, patience: Duration, wanted: impl Fn(&[u8]) -> bool) -> 
         match reader.read(&mut buffer) {
             Ok(length) if wanted(&buffer[..length]) => return Some(buffer[..length].to_vec()),
             Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return None,
             Err(error) => panic!("the socket stopped: {error}"),
         }

@@ -114,6 +114,9 @@ fn legs<'a>(entry: &'a Entry, server: &'a Server) -> [(&'static [NatHook], LegSh
         Role::Client { local_ports } => (Addresses::Any, ports.map(|_| local_ports.ranges())),
     };
     let (request_hooks, reply_hooks): (&[NatHook], &[NatHook]) = match entry.role {
+        // NAT decides on the first packet of a flow, and a TCP server's reply is never one. What Docker hangs into OUTPUT for a published
+        // port would meet the replies of every service otherwise, because a peer's port may be any.
+        Role::Service { .. } if protocol == Protocol::TCP => (&[Prerouting, Input], &[Postrouting]),
         Role::Service { .. } => (&[Prerouting, Input], &[Output, Postrouting]),
         Role::Client { .. } => (&[Output, Postrouting], &[Prerouting, Input]),
         Role::Forward { .. } => (&[Prerouting, Postrouting], &[Prerouting, Postrouting]),

@@ -1,0 +1,219 @@
+//! FWC302: NAT rules of others on the host, and a spec with stateless entries.
+
+mod support;
+
+use serde_json::Value;
+use support::{Namespace, Ran, Spec, apply, try_apply};
+
+/// Stateless on one address of each family.
+const WEB: &str = "services:\n  web: {listen: [\"203.0.113.5:80,443\", \"[2001:db8::5]:80,443\"], stateless: true}\n  \
+                   ssh: {listen: \"*:22\"}\n";
+/// Nothing stateless.
+const TRACKED: &str = "services:\n  web: {listen: [\"203.0.113.5:80\", \"[2001:db8::5]:80\"]}\n";
+
+/// Applies a spec to a namespace whose NAT rules others made; the diagnostics come as JSON.
+fn try_web(namespace: &Namespace, yaml: &str, more: &[&str]) -> Ran {
+    try_apply(namespace, &Spec::new(yaml), &[&["--format", "json"], more].concat())
+}
+
+fn is_loaded(namespace: &Namespace) -> bool {
+    namespace.run(["nft", "list", "table", "inet", "fwc"]).status == 0
+}
+
+/// The findings of an apply.
+fn findings(ran: &Ran) -> Vec<Value> {
+    if ran.stderr.is_empty() {
+        return Vec::new();
+    }
+    let document: Value = serde_json::from_str(&ran.stderr).unwrap_or_else(|error| panic!("{error}: {ran}"));
+    document["diagnostics"].as_array().expect("diagnostics").clone()
+}
+
+/// The apply is refused for each of these rules, given by a part of its text, and whether it overlaps.
+#[track_caller]
+fn is_refused(namespace: &Namespace, yaml: &str, rules: &[(&str, bool)]) {
+    let ran = try_web(namespace, yaml, &[]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (1, ""), "{ran}");
+    let found = findings(&ran);
+    let messages: Vec<&str> = found.iter().map(|found| found["message"].as_str().expect("a message")).collect();
+    assert_eq!(messages.len(), rules.len(), "{messages:#?}");
+    for (rule, overlaps) in rules {
+        let message = messages.iter().find(|message| message.contains(rule));
+        let message = message.unwrap_or_else(|| panic!("nothing names {rule:?}: {messages:#?}"));
+        let verdict = if *overlaps { "may touch the flows of `services.web`" } else { "touches no stateless flow" };
+        assert!(message.contains(verdict), "{message}");
+    }
+    for found in &found {
+        assert_eq!((found["code"].as_str(), found["severity"].as_str()), (Some("FWC302"), Some("error")));
+        // The stateless entry, in the spec.
+        assert_eq!(
+            found["labels"][0]["line"],
+            yaml.lines().position(|line| line.contains("web:")).expect("a line") + 1
+        );
+        proposes_a_table(found["help"].as_str().expect("a help"));
+    }
+    assert!(!is_loaded(namespace));
+}
+
+/// The way out has figures: entries, buckets, connections a second, memory.
+#[track_caller]
+fn proposes_a_table(help: &str) {
+    let (_, proposal) = help.split_once("`conntrack: {max: ").unwrap_or_else(|| panic!("no proposal: {help}"));
+    let figure = |text: &str| {
+        text.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<u64>().expect("a figure")
+    };
+    let max = figure(proposal);
+    let buckets = figure(proposal.split_once("buckets: ").expect("buckets").1);
+    assert!(max > u64::from(support::turn::conntrack_max()) && buckets == max, "{help}");
+    assert!(help.contains("new connections a second") && help.contains(" MB when full"), "{help}");
+    // What is proposed is a spec.
+    let spec =
+        format!("{}\n{TRACKED}", help.split('`').find(|word| word.starts_with("conntrack: {")).expect("a proposal"));
+    support::cli::fwc_with(&["check", "-"], &spec).expect_success(&spec);
+}
+
+/// The apply goes through without a word.
+#[track_caller]
+fn is_taken(namespace: &Namespace, yaml: &str) {
+    let ran = try_web(namespace, yaml, &[]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran}");
+    assert!(is_loaded(namespace));
+    namespace.fwc(&["remove"]).expect_success("fwc remove");
+}
+
+#[test]
+fn nf_tables_rules_of_every_family_are_named() {
+    let namespace = Namespace::new("families");
+    namespace.write_nft(
+        "table ip a { chain post { type nat hook postrouting priority 100; oifname \"eth0\" masquerade; }; }
+         table ip6 b { chain pre { type nat hook prerouting priority -100; ip6 daddr 2001:db8::5 tcp dport 8443 dnat to [2001:db8::8]:443; }; }
+         table inet c { chain pre { type nat hook prerouting priority -100; tcp dport 80 redirect to :8080; }; }",
+    );
+    is_refused(
+        &namespace,
+        WEB,
+        &[
+            ("ip a post handle 2: oifname \"eth0\" masquerade", true),
+            ("ip6 b pre handle 2: daddr 2001:db8::5 meta l4proto tcp dport 8443 dnat to [2001:db8::8]:443", false),
+            ("inet c pre handle 2: meta l4proto tcp dport 80 redirect to :8080", true),
+        ],
+    );
+}
+
+#[test]
+fn chains_without_nat_rules_are_taken() {
+    let namespace = Namespace::new("empty");
+    namespace.write_nft(
+        "table ip a { chain post { type nat hook postrouting priority 100; }; }
+         table ip6 b { chain post { type nat hook postrouting priority 100; }; }
+         table inet c { chain pre { type nat hook prerouting priority -100; }; chain f { type filter hook input priority 0; accept; }; }",
+    );
+    for tool in ["iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy"] {
+        // Listing it makes the table.
+        namespace.ok([tool, "-t", "nat", "-L", "-n"]);
+    }
+    is_taken(&namespace, WEB);
+}
+
+#[test]
+fn rules_of_each_iptables_program_are_named() {
+    for (tool, source, named) in [
+        ("iptables-nft", "10.0.0.0/8", "ip nat POSTROUTING"),
+        ("ip6tables-nft", "fd00::/8", "ip6 nat POSTROUTING"),
+        ("iptables-legacy", "10.0.0.0/8", "iptables-legacy nat POSTROUTING rule 1"),
+        ("ip6tables-legacy", "fd00::/8", "ip6tables-legacy nat POSTROUTING rule 1"),
+    ] {
+        let namespace = Namespace::new("tool");
+        let rule = format!("{tool} -w 60 -t nat -A POSTROUTING -s {source} -j MASQUERADE");
+        namespace.ok(rule.split_whitespace());
+        is_refused(&namespace, WEB, &[(named, false)]);
+        namespace.ok(rule.replace("-A", "-D").split_whitespace());
+        is_taken(&namespace, WEB);
+    }
+}
+
+/// Loads what Docker makes of its default network and one container that publishes `port`.
+fn docker(namespace: &Namespace, tool: &str, port: u16) {
+    for rule in [
+        "-N DOCKER".to_owned(),
+        "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER".to_owned(),
+        "-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER".to_owned(),
+        "-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE".to_owned(),
+        "-A DOCKER -i docker0 -j RETURN".to_owned(),
+        format!("-A DOCKER ! -i docker0 -p tcp -m tcp --dport {port} -j DNAT --to-destination 172.17.0.2:80"),
+    ] {
+        namespace.ok(format!("{tool} -w 60 -t nat {rule}").split_whitespace());
+    }
+}
+
+#[test]
+fn docker_s_rules_are_named_with_what_they_touch() {
+    for tool in ["iptables-nft", "iptables-legacy"] {
+        let namespace = Namespace::new("docker");
+        docker(&namespace, tool, 8080);
+        is_refused(&namespace, WEB, &[("172.17.0.0/16", false), ("dport 8080 … dnat to 172.17.0.2:80", false)]);
+        is_taken(&namespace, &format!("nat_conflict: overlap\n{WEB}"));
+
+        let namespace = Namespace::new("docker80");
+        docker(&namespace, tool, 80);
+        is_refused(&namespace, WEB, &[("172.17.0.0/16", false), ("dport 80 … dnat to 172.17.0.2:80", true)]);
+        // What touches a stateless flow is refused whatever the spec says about the others.
+        let overlap = format!("nat_conflict: overlap\n{WEB}");
+        is_refused(&namespace, &overlap, &[("dport 80 … dnat to 172.17.0.2:80", true)]);
+    }
+}
+
+#[test]
+fn what_cannot_be_understood_overlaps() {
+    let namespace = Namespace::new("odd");
+    // The mark may be on any packet, and who knows what a hash makes of it.
+    namespace.write_nft(
+        "table ip n { chain pre { type nat hook prerouting priority -100; meta mark 7 redirect; \
+           dnat to jhash ip saddr mod 2 map { 0 : 10.0.0.1, 1 : 10.0.0.2 }; }; }",
+    );
+    let overlap = format!("nat_conflict: overlap\n{WEB}");
+    is_refused(&namespace, &overlap, &[("handle 2:", true), ("handle 4:", true)]);
+}
+
+#[test]
+fn force_loads_in_spite_of_it_and_tells_all_the_same() {
+    let namespace = Namespace::new("force");
+    namespace.write_nft(
+        "table ip n { chain pre { type nat hook prerouting priority -100; tcp dport 80 redirect to :8080; }; }",
+    );
+    let ran = try_web(&namespace, WEB, &["--force", "FWC401"]);
+    assert_eq!(ran.status, 1, "{ran}");
+    let ran = try_web(&namespace, WEB, &["--force", "fwc302"]);
+    assert_eq!(ran.status, 0, "{ran}");
+    assert_eq!(findings(&ran).len(), 1, "{ran}");
+    assert!(is_loaded(&namespace));
+    // Nothing of the others' is touched.
+    assert!(namespace.ok(["nft", "list", "table", "ip", "n"]).contains("redirect to :8080"));
+}
+
+#[test]
+fn a_dry_run_tells_the_same_and_loads_nothing() {
+    let namespace = Namespace::new("dry");
+    namespace.write_nft("table ip n { chain post { type nat hook postrouting priority 100; masquerade; }; }");
+    let ran = try_web(&namespace, WEB, &["--dry-run"]);
+    assert_eq!((ran.status, findings(&ran).len()), (1, 1), "{ran}");
+    assert!(!is_loaded(&namespace));
+}
+
+#[test]
+fn a_spec_with_nothing_stateless_lives_with_nat() {
+    let namespace = Namespace::new("tracked");
+    namespace.write_nft(
+        "table inet n { chain pre { type nat hook prerouting priority -100; tcp dport 80 redirect to :8080; }; }",
+    );
+    docker(&namespace, "iptables-legacy", 80);
+    is_taken(&namespace, TRACKED);
+}
+
+#[test]
+fn the_table_s_own_nat_is_no_conflict_once_it_is_replaced() {
+    let namespace = Namespace::new("own");
+    apply(&namespace, &format!("{TRACKED}nat:\n  - masquerade: {{out: eth0}}\n"));
+    assert!(namespace.ok(["nft", "list", "table", "inet", "fwc"]).contains("masquerade"));
+    is_taken(&namespace, WEB);
+}

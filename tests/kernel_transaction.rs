@@ -149,6 +149,25 @@ fn each_change_is_found_and_named() {
 }
 
 #[test]
+fn a_set_without_a_name_counts_by_what_is_in_it() {
+    let messages = everything();
+    let namespace = Namespace::new("kernel");
+    namespace.enter(|| load(&mut Socket::open().unwrap(), &messages));
+    let verified = || namespace.enter(|| verify_loaded(&mut Socket::open().unwrap(), &messages));
+    let replace = |ports: &str| {
+        let listing = namespace.ok(["nft", "-a", "list", "chain", "inet", "fwc", "input"]);
+        let handle = listing.lines().find(|line| line.contains("{ 67")).unwrap().rsplit(' ').next().unwrap();
+        namespace.write_nft(&format!("replace rule inet fwc input handle {handle} th dport {{ {ports} }} accept"));
+    };
+    // The kernel gives the new set another number.
+    replace("68, 67");
+    assert!(verified().is_ok(), "{:?}", verified());
+    replace("67, 69");
+    let Err(VerifyError::Differs(difference)) = verified() else { panic!("{:?}", verified()) };
+    assert_eq!((difference.what.as_str(), difference.problem), ("rule 2 of chain input", Problem::Missing));
+}
+
+#[test]
 fn a_large_transaction_is_one_datagram() {
     let mut builder = Builder::new();
     builder.addresses("many", 100_000);

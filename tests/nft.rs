@@ -301,12 +301,37 @@ fn each_accepted_packet_counts_once_for_its_entry_and_direction() {
     assert_eq!(counted(server, "other"), []);
 }
 
+fn examples() -> impl Iterator<Item = PathBuf> {
+    let files = std::fs::read_dir("examples").unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|file| file.extension().is_some_and(|extension| extension == "yaml"))
+}
+
 #[test]
 fn the_examples_load_in_both_forms_and_list_alike() {
-    for file in std::fs::read_dir("examples").unwrap().map(|entry| entry.unwrap().path()) {
-        if file.extension().is_some_and(|extension| extension == "yaml") {
-            holds(&Program::of(&check(&file).compiled.unwrap().ruleset, &HEADER));
-        }
+    for file in examples() {
+        holds(&Program::of(&check(&file).compiled.unwrap().ruleset, &HEADER));
+    }
+}
+
+#[test]
+fn status_knows_what_nft_loaded_and_what_was_changed_since() {
+    for file in examples() {
+        let namespace = Namespace::new("status");
+        let state = |what: &str, expected: i32| {
+            let ran = support::fwc(&["status", "--netns", namespace.name()]);
+            assert_eq!(ran.status, expected, "{}, {what}: {ran}", file.display());
+        };
+        let compiled = support::fwc(&["compile", file.to_str().unwrap(), "--target", "nft"]);
+        let text = compiled.expect_success("fwc compile");
+        namespace.write_nft(&text);
+        state("loaded", 0);
+        namespace.write_nft("add rule inet fwc input accept");
+        state("one rule more", 1);
+        namespace.write_nft(&text);
+        let listing = namespace.ok(["nft", "list", "table", "inet", "fwc"]);
+        namespace.ok(["nft", "flush", "ruleset"]);
+        namespace.write_nft(&listing);
+        state("listed and loaded again", 0);
     }
 }
 

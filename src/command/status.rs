@@ -33,7 +33,7 @@ pub(super) fn run(output: Output, arguments: &HostArgs) -> Result<ExitCode, Fail
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum State {
-    /// The table is what fwc loaded.
+    /// The table is what fwc loaded, or compiled and nft loaded.
     AsApplied,
     /// Somebody changed it since.
     Drifted,

@@ -44,9 +44,8 @@ fn nft_loads_the_text_once_and_again() {
         let once = namespace.ok(["nft", "-s", "list", "ruleset"]);
         namespace.write_nft(&text);
         assert_eq!(once, namespace.ok(["nft", "-s", "list", "ruleset"]), "{example}");
-        // nft writes some rules in its own way, so fwc does not claim to know the table.
-        let status = ended(namespace.fwc(&["status"]), 1);
-        assert!(status.stdout.contains("not by `fwc apply`") && !status.stdout.contains("CHANGED"), "{status}");
+        // The text carries what the table will be, whoever loads it.
+        ended(namespace.fwc(&["status"]), 0);
     }
 }
 

@@ -28,6 +28,11 @@ pub(crate) fn program(compiled: &Compiled) -> nft::Program {
     program
 }
 
+/// The program of a spec, signed with what it will be once it is loaded.
+pub(crate) fn program(compiled: &Compiled) -> nft::Program {
+    prepare(compiled).map_or_else(|_| unsigned(compiled), |prepared| prepared.program)
+}
+
 fn unsigned(compiled: &Compiled) -> nft::Program {
     let header = Header { version: env!("CARGO_PKG_VERSION"), spec_hash: &compiled.hash };
     nft::Program::of(&compiled.ruleset, &header)

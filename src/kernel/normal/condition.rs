@@ -7,19 +7,22 @@ use crate::kernel::nf_tables::{data, expression};
 use crate::kernel::wire::{self, Fields, Malformed};
 
 /// An expression before it is brought into its normal form.
-pub(super) struct Raw<'a> {
+struct Raw<'a> {
     /// All of it.
-    pub(super) bytes: &'a [u8],
+    bytes: &'a [u8],
     name: String,
     data: Fields<'a>,
 }
+
+/// Header (`NFT_PAYLOAD_*`), offset in bytes, and value.
+type Byte = (u64, u64, u8);
 
 /// Expressions in order, comparisons of neighbouring fields taken together.
 pub(super) enum Step<'a> {
     /// One expression.
     Expression(&'a [u8]),
-    /// These bytes of the packet are equal to these: header, offset and value, sorted.
-    Equal(Vec<(u64, u64, u8)>),
+    /// These bytes of the packet have these values. Sorted.
+    Equal(Vec<Byte>),
 }
 
 /// The expressions of a list.
@@ -64,8 +67,7 @@ fn changes_nothing(expression: &Raw<'_>) -> bool {
 }
 
 /// The comparisons at the start of a list, as bytes, and what comes behind them.
-#[allow(clippy::type_complexity)]
-fn equalities<'l, 'a>(list: &'l [Raw<'a>]) -> Option<(Vec<(u64, u64, u8)>, &'l [Raw<'a>])> {
+fn equalities<'l, 'a>(list: &'l [Raw<'a>]) -> Option<(Vec<Byte>, &'l [Raw<'a>])> {
     let mut bytes = Vec::new();
     let mut rest = list;
     let mut used = None;
@@ -106,4 +108,87 @@ fn forgotten(rest: &[Raw<'_>], used: u64) -> bool {
         "masq" => next.data.number(2).is_none(),
         _ => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::wire::{Request, messages};
+
+    type Part = fn(Request) -> Request;
+
+    fn one(list: Request, name: &str, data: impl FnOnce(Request) -> Request) -> Request {
+        list.with_nested(1, |one| one.with_text(1, name).with_nested(2, data))
+    }
+
+    fn load(list: Request, offset: u32, length: u32) -> Request {
+        one(list, "payload", |d| d.with_be32(1, 1).with_be32(2, 2).with_be32(3, offset).with_be32(4, length))
+    }
+
+    fn compare(list: Request, operator: u32, bytes: &[u8]) -> Request {
+        one(list, "cmp", |d| d.with_be32(1, 1).with_be32(2, operator).with_nested(3, |v| v.with(1, bytes)))
+    }
+
+    /// The bytes whose comparisons were taken together, and how many other expressions are left.
+    fn read(fill: Part) -> (Vec<Byte>, usize) {
+        let bytes = fill(Request::netfilter(0, 0, 0)).finish(0);
+        let list = messages(&bytes).next().unwrap().unwrap().attributes().to_vec();
+        let mut equal = Vec::new();
+        let mut others = 0;
+        for step in steps(&list).unwrap() {
+            match step {
+                Step::Equal(bytes) => equal.extend(bytes),
+                Step::Expression(_) => others += 1,
+            }
+        }
+        (equal, others)
+    }
+
+    fn accept(list: Request) -> Request {
+        one(list, "immediate", |d| d.with_be32(1, 0))
+    }
+
+    #[test]
+    fn joined_or_not_the_comparison_is_the_same() {
+        let joined = read(|l| accept(compare(load(l, 0, 4), 0, &[0, 67, 0, 68])));
+        let apart = read(|l| accept(compare(load(compare(load(l, 0, 2), 0, &[0, 67]), 2, 2), 0, &[0, 68])));
+        let turned = read(|l| accept(compare(load(compare(load(l, 2, 2), 0, &[0, 68]), 0, 2), 0, &[0, 67])));
+        assert_eq!(joined, (vec![(2, 0, 0), (2, 1, 67), (2, 2, 0), (2, 3, 68)], 1));
+        assert_eq!((&joined, &joined), (&apart, &turned));
+        assert_ne!(joined, read(|l| accept(compare(load(l, 0, 4), 0, &[0, 67, 0, 69]))));
+    }
+
+    #[test]
+    fn only_equality_of_whole_loads_is_taken_together() {
+        assert_eq!(read(|l| compare(load(l, 0, 2), 1, &[0, 67])), (vec![], 2));
+        assert_eq!(read(|l| compare(load(l, 0, 2), 0, &[0, 67, 0, 0])), (vec![], 2));
+    }
+
+    #[test]
+    fn a_register_that_is_read_again_keeps_its_comparison() {
+        let read_again: Part = |l| one(compare(load(l, 0, 2), 0, &[0, 67]), "lookup", |d| d.with_be32(2, 1));
+        assert_eq!(read(read_again), (vec![], 3));
+        let elsewhere: Part = |l| one(compare(load(l, 0, 2), 0, &[0, 67]), "meta", |d| d.with_be32(1, 9));
+        assert_eq!(read(elsewhere), (vec![], 3));
+        let loaded: Part = |l| one(compare(load(l, 0, 2), 0, &[0, 67]), "meta", |d| d.with_be32(1, 8));
+        assert_eq!(read(loaded), (vec![(2, 0, 0), (2, 1, 67)], 1));
+    }
+
+    #[test]
+    fn a_byte_swap_without_a_whole_unit_is_none() {
+        let swap = |length, unit| {
+            move |l| {
+                one(l, "byteorder", |d| {
+                    d.with_be32(1, 9).with_be32(2, 9).with_be32(3, 1).with_be32(4, length).with_be32(5, unit)
+                })
+            }
+        };
+        let count = |fill: Box<dyn FnOnce(Request) -> Request>| {
+            let bytes = fill(Request::netfilter(0, 0, 0)).finish(0);
+            steps(messages(&bytes).next().unwrap().unwrap().attributes()).unwrap().len()
+        };
+        assert_eq!(count(Box::new(swap(1, 2))), 0);
+        assert_eq!(count(Box::new(swap(2, 2))), 1);
+        assert_eq!(count(Box::new(swap(4, 2))), 1);
+    }
 }

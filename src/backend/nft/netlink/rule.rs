@@ -149,13 +149,17 @@ impl<'a> Encoder<'a> {
     }
 
     fn later_fragment(&mut self, family: Family) {
-        self.need_family(family);
         let mask: u16 = match family {
             Family::V4 => {
+                self.need_family(family);
                 self.push(Expression::payload(Header::Network, 6, 2, HERE));
                 0x1fff
             }
             Family::V6 => {
+                // What an extension header needs, nft asks before anything else.
+                let before = std::mem::take(&mut self.expressions);
+                self.need_family(family);
+                self.expressions.extend(before);
                 self.push(Expression::extension_header(FRAGMENT_HEADER, 2, 2, HERE));
                 0xfff8
             }

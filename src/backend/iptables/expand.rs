@@ -8,10 +8,11 @@ use std::rc::Rc;
 
 use super::ipset::Ipsets;
 use super::line::{Comment, Detail, Line, Link, MULTIPORT, Ports, Side, State, Target, UserChain};
+use super::merge::{Merged, PortList, merge_ports};
 use super::names::Names;
-use crate::net::{AddrRange, Family, Interface, PortSet, Protocol, RangeSet};
-use crate::policy::{AddressSetId, Addresses, EntryId};
-use crate::ruleset::{Action, Hook, Leg, Match, Origin, Payload, Rule, Ruleset, StateMatch};
+use crate::net::{AddrRange, Family, Interface, PortSet, Protocol};
+use crate::policy::{AddressSetId, Addresses};
+use crate::ruleset::{Action, Hook, Leg, Origin, Payload, Rule, Ruleset, StateMatch};
 
 /// Ranges of a set that are written out. Longer sets become ipsets.
 const WRITTEN_OUT: usize = 32;
@@ -20,8 +21,6 @@ const REPEATED: usize = 3;
 
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
-
-type PortList = Vec<(u16, u16)>;
 
 /// Makes the lines of one table.
 pub(super) struct Expander<'a, 's> {
@@ -52,24 +51,6 @@ enum Form {
     Sides(Vec<Side>),
     /// A chain behind the line.
     Chain(AddressSetId),
-}
-
-/// A rule with the ports of its like.
-struct Merged<'a> {
-    rule: &'a Rule,
-    source_ports: PortList,
-    destination_ports: PortList,
-}
-
-impl<'a> Merged<'a> {
-    fn of(rule: &'a Rule) -> Self {
-        let ranges = |ports: &Option<PortSet>| ports.as_ref().map_or_else(Vec::new, |ports| ports.ranges().to_vec());
-        let (source_ports, destination_ports) = match &rule.matching.payload {
-            Payload::Ports { source, destination, .. } => (ranges(source), ranges(destination)),
-            _ => (Vec::new(), Vec::new()),
-        };
-        Merged { rule, source_ports, destination_ports }
-    }
 }
 
 impl<'a, 's> Expander<'a, 's> {
@@ -232,68 +213,6 @@ fn peers(rule: &Rule) -> Option<Leg> {
         Origin::Entry(_, leg, _) => Some(leg),
         _ => None,
     }
-}
-
-/// Takes the rules of an entry's leg together that differ in the server's ports only. An entry's rules stand side by side.
-fn merge_ports<'a>(rules: &[&'a Rule]) -> Vec<Merged<'a>> {
-    let mut all: Vec<Merged> = Vec::with_capacity(rules.len());
-    for entry in rules.chunk_by(|a, b| owner(a).is_some() && owner(a) == owner(b)) {
-        match entry {
-            [rule] => all.push(Merged::of(rule)),
-            several => all.extend(merge_entry(several)),
-        }
-    }
-    all
-}
-
-fn owner(rule: &Rule) -> Option<EntryId> {
-    match rule.origin {
-        Origin::Entry(id, ..) => Some(id),
-        _ => None,
-    }
-}
-
-fn merge_entry<'a>(rules: &[&'a Rule]) -> Vec<Merged<'a>> {
-    let mut all: Vec<Merged> = Vec::new();
-    let mut seen: HashMap<(Leg, Match), usize> = HashMap::new();
-    for &rule in rules {
-        let mut new = Merged::of(rule);
-        let Some(key) = without_server_ports(rule) else {
-            all.push(new);
-            continue;
-        };
-        let leg = key.0;
-        let index = *seen.entry(key).or_insert(all.len());
-        match (all.get_mut(index), leg) {
-            (None, _) => all.push(new),
-            (Some(known), Leg::Request) => known.destination_ports.append(&mut new.destination_ports),
-            (Some(known), Leg::Reply) => known.source_ports.append(&mut new.source_ports),
-        }
-    }
-    for merged in &mut all {
-        for ports in [&mut merged.source_ports, &mut merged.destination_ports] {
-            if ports.len() > 1 {
-                *ports = RangeSet::from_ranges(ports.drain(..)).ranges().to_vec();
-            }
-        }
-    }
-    all
-}
-
-fn without_server_ports(rule: &Rule) -> Option<(Leg, Match)> {
-    let Origin::Entry(_, leg, _) = rule.origin else { return None };
-    let Payload::Ports { protocol, source, destination, guarded } = &rule.matching.payload else { return None };
-    let (protocol, guarded) = (*protocol, *guarded);
-    let payload = match leg {
-        Leg::Request if destination.is_some() => {
-            Payload::Ports { protocol, source: source.clone(), destination: None, guarded }
-        }
-        Leg::Reply if source.is_some() => {
-            Payload::Ports { protocol, source: None, destination: destination.clone(), guarded }
-        }
-        _ => return None,
-    };
-    Some((leg, Match { payload, ..rule.matching.clone() }))
 }
 
 fn protocol(payload: &Payload, family: Family) -> Option<u8> {

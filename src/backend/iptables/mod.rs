@@ -1,14 +1,16 @@
 //! Files for iptables-restore, one for each family, and one for `ipset restore` where sets are large.
 //!
-//! [`expand`] turns the rules of a chain into lines, [`dispatch`] brings many lines into chains by the keys of [`split`],
-//! [`ipset`] keeps the sets that are too large for lines, [`line`] is what iptables can say
-//! and [`text`] writes it. `*filter` stands before `*raw`, because iptables-restore commits table by table: should the filter table
-//! fail, nothing is untracked yet. Both stand in every file, so that what an older file left in them goes.
+//! `merge` takes an entry's rules together, `expand` turns them into lines, `dispatch` brings many lines into chains by the keys of `split`,
+//! `ipset` keeps the sets that are too large for lines, `line` is what iptables can say, and `text` writes it.
+//!
+//! `*filter` stands before `*raw`, because iptables-restore commits table by table: should the filter table fail, nothing is untracked yet.
+//! Both stand in every file, so that what an older file left in them goes.
 
 mod dispatch;
 mod expand;
 mod ipset;
 mod line;
+mod merge;
 mod names;
 mod split;
 mod text;

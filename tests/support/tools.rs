@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 /// Each tool that a test may ask for, and the Debian package that has it. scripts/setup.sh installs the same packages.
@@ -32,10 +32,17 @@ pub fn path() -> String {
 /// Panics with the name of the Debian package when one of `tools` is missing.
 pub fn require(tools: &[&str]) {
     for tool in tools {
-        let found = path().split(':').any(|directory| Path::new(directory).join(tool).is_file());
-        let package = PACKAGES.iter().find(|(name, _)| name == tool).map_or(*tool, |(_, package)| *package);
-        assert!(found, "this test needs `{tool}`: run `make setup`, or install the Debian package {package}");
+        let _ = find(tool);
     }
+}
+
+/// Where a tool is. Panics with the name of the Debian package when it is missing.
+pub fn find(tool: &str) -> PathBuf {
+    let found = path().split(':').map(|directory| Path::new(directory).join(tool)).find(|path| path.is_file());
+    found.unwrap_or_else(|| {
+        let package = PACKAGES.iter().find(|(name, _)| *name == tool).map_or(tool, |(_, package)| *package);
+        panic!("this test needs `{tool}`: run `make setup`, or install the Debian package {package}")
+    })
 }
 
 /// Panics when the process may not make network namespaces.

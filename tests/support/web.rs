@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::namespace::{Namespace, Running};
-use super::tools::{Ran, require};
+use super::tools::{Ran, find, require};
 
 /// nginx in a namespace, in one process, with nothing outside a directory of its own.
 pub struct Nginx {
@@ -18,6 +18,11 @@ pub struct Nginx {
 impl Nginx {
     /// Serves `/` (200, a short text) and the files of [`Nginx::put`] on these endpoints.
     pub fn start(on: &Namespace, listen: &[&str]) -> Nginx {
+        Nginx::start_as("nginx", on, listen)
+    }
+
+    /// The same under another name, such as `sshd`, as the process list shows it.
+    pub fn start_as(name: &str, on: &Namespace, listen: &[&str]) -> Nginx {
         require(&["nginx"]);
         let directory = tempfile::tempdir().expect("a directory for nginx");
         let root = directory.path().display();
@@ -33,9 +38,11 @@ impl Nginx {
         );
         fs::create_dir(directory.path().join("files")).expect("a directory for the files");
         let path = directory.path().join("nginx.conf");
+        let program = directory.path().join(name);
+        fs::copy(find("nginx"), &program).expect("a copy of nginx");
         fs::write(&path, config).expect("the configuration of nginx is written");
         let log = directory.path().join("error.log");
-        let words = ["nginx", "-e", text(&log), "-p", text(directory.path()), "-c", text(&path)];
+        let words = [text(&program), "-e", text(&log), "-p", text(directory.path()), "-c", text(&path)];
         let mut server = on.spawn(words);
         // The pid file comes once all sockets listen.
         let end = Instant::now() + Duration::from_secs(10);

@@ -88,7 +88,8 @@ impl NormalSet {
     fn content(&self) -> Digest {
         let mut elements = self.elements.clone();
         elements.sort_unstable();
-        let parts: Vec<u8> = std::iter::once(&self.digest).chain(&elements).flat_map(|digest| digest.0.to_le_bytes()).collect();
+        let parts: Vec<u8> =
+            std::iter::once(&self.digest).chain(&elements).flat_map(|digest| digest.0.to_le_bytes()).collect();
         Digest::of(&parts)
     }
 }

@@ -21,15 +21,6 @@ pub(crate) struct Prepared {
 
 /// The program of a spec, signed with what it will be once it is loaded.
 pub(crate) fn program(compiled: &Compiled) -> nft::Program {
-    let mut program = unsigned(compiled);
-    if let Ok(expected) = Expected::of(&nft::netlink::messages(&program)) {
-        program.sign(&expected.identity().to_string());
-    }
-    program
-}
-
-/// The program of a spec, signed with what it will be once it is loaded.
-pub(crate) fn program(compiled: &Compiled) -> nft::Program {
     prepare(compiled).map_or_else(|_| unsigned(compiled), |prepared| prepared.program)
 }
 

@@ -1,7 +1,7 @@
 //! From meaning to rules: a [`Policy`] becomes a [`Ruleset`]. Lowering cannot fail.
 //!
-//! One file a table: [`raw`] decides what is tracked, [`filter`] what is accepted, [`nat`] what is translated; [`entry`] has the matches of an
-//! entry's two legs, which raw and filter share, and [`host`] what every host needs.
+//! One file a table: `raw` decides what is tracked, `filter` what is accepted, `nat` what is translated; `entry` has the matches of an
+//! entry's two legs, which raw and filter share, and `host` what every host needs.
 
 mod entry;
 mod filter;

@@ -1,8 +1,8 @@
 //! From text to what was written.
 //!
-//! One YAML parser gives events with their bytes; [`tree`] makes nodes of them, [`reader`] reads nodes as mappings, lists
-//! and values, [`decode`] knows the sections. There is no second reader that types values by YAML's rules: so every value
-//! has its place, `0x50` is no port and `yes` is no truth value, and one run finds all mistakes. Only [`files`] does I/O.
+//! One YAML parser gives events with their bytes; `tree` makes nodes of them, `reader` reads nodes as mappings, lists
+//! and values, `decode` knows the sections. There is no second reader that types values by YAML's rules: so every value
+//! has its place, `0x50` is no port and `yes` is no truth value, and one run finds all mistakes. Only `files` does I/O.
 
 mod decode;
 mod entries;

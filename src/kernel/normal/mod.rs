@@ -202,14 +202,14 @@ impl NormalTable {
 
     fn take_set(&mut self, found: &Message<'_>, fields: &Fields<'_>, side: Side) -> Result<Added, Malformed> {
         let mut name = fields.text(set::NAME)?;
-        if side == Side::Sent {
-            if let Some(id) = fields.number(set::ID) {
-                if name.ends_with("%d") {
-                    // The kernel will number it (nf_tables_set_alloc_name). Until then, its id tells it from others.
-                    name = format!("{name} {id}");
-                }
-                self.names.insert(id, name.clone());
+        if side == Side::Sent
+            && let Some(id) = fields.number(set::ID)
+        {
+            if name.ends_with("%d") {
+                // The kernel will number it (nf_tables_set_alloc_name). Until then, its id tells it from others.
+                name = format!("{name} {id}");
             }
+            self.names.insert(id, name.clone());
         }
         let digest = Digest::of(&self.object("set", shape::SET, found.attributes(), side)?);
         let mut expressions = Vec::new();

@@ -25,8 +25,11 @@ const CREATE: u16 = 0x400 | REQUEST;
 const IPV4: u8 = 2;
 const INET: u8 = 1;
 
+/// Kind, flags and family of a message, and what writes its attributes.
+type Draft<'a> = (u16, u16, u8, &'a dyn Fn(Request) -> Request);
+
 /// Messages for one transaction: kind, flags, family, and their attributes.
-fn batch(parts: Vec<(u16, u16, u8, &dyn Fn(Request) -> Request)>) -> Messages {
+fn batch(parts: Vec<Draft<'_>>) -> Messages {
     let mut messages = Messages::default();
     for (kind, flags, family, fill) in parts {
         let offset = messages.bytes.len();

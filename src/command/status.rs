@@ -63,6 +63,8 @@ struct Table {
 /// Counters of one entry in one direction.
 #[derive(Debug, Serialize)]
 struct Line {
+    /// `services`, `clients` or `forward`; none for what belongs to no entry.
+    section: Option<String>,
     name: String,
     direction: String,
     packets: u64,
@@ -97,24 +99,44 @@ fn look(arguments: &HostArgs) -> Result<Status, Diagnostic> {
 
 /// Sums the counters of elements and rules by who they belong to and which way.
 fn lines(counted: &[Counter]) -> Vec<Line> {
-    let mut sums: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
+    let mut sums: BTreeMap<(Option<&str>, &str, &str), (u64, u64)> = BTreeMap::new();
     for counter in counted {
-        let name = counter.comment.as_deref().unwrap_or("").trim_start_matches("fwc: ").to_string();
-        let sum = sums.entry((name, direction(&counter.owner))).or_default();
+        let name = counter.comment.as_deref().unwrap_or("").trim_start_matches("fwc: ");
+        let (section, direction) = match &counter.owner {
+            CounterOwner::Element { set } => leg(set),
+            CounterOwner::Rule { chain, .. } => (None, chain.as_ref()),
+        };
+        let sum = sums.entry((section, name, direction)).or_default();
         sum.0 = sum.0.saturating_add(counter.packets);
         sum.1 = sum.1.saturating_add(counter.bytes);
     }
-    let line = |((name, direction), (packets, bytes))| Line { name, direction, packets, bytes };
+    let line = |((section, name, direction), (packets, bytes)): ((Option<&str>, &str, &str), (u64, u64))| Line {
+        section: section.map(str::to_string),
+        name: name.to_string(),
+        direction: direction.to_string(),
+        packets,
+        bytes,
+    };
     sums.into_iter().map(line).collect()
 }
 
-/// Sets are named after the direction that they count, as in `service_requests_v4`; rules after their chain.
-fn direction(owner: &CounterOwner) -> String {
-    match owner {
-        CounterOwner::Element { set } if set.contains("repl") => "reply".to_string(),
-        CounterOwner::Element { .. } => "request".to_string(),
-        CounterOwner::Rule { chain, .. } => chain.to_string(),
-    }
+/// How the names of sets that count begin, with the section and the direction that they count. Names of tracked entries' sets
+/// count the first packets of connections.
+const LEGS: [(&str, &str, &str); 9] = [
+    ("service_requests", "services", "request"),
+    ("service_replies", "services", "reply"),
+    ("client_requests", "clients", "request"),
+    ("client_replies", "clients", "reply"),
+    ("forward_requests", "forward", "request"),
+    ("forward_replies", "forward", "reply"),
+    ("tracked_services", "services", "request"),
+    ("tracked_clients", "clients", "request"),
+    ("tracked_forward", "forward", "request"),
+];
+
+fn leg(set: &str) -> (Option<&'static str>, &'static str) {
+    let known = LEGS.iter().find(|(start, ..)| set.starts_with(start));
+    known.map_or((None, "request"), |&(_, section, direction)| (Some(section), direction))
 }
 
 impl Status {
@@ -132,12 +154,29 @@ impl Status {
             let _ = writeln!(text, "  conntrack: {} of {} entries ({percent}%)", table.count, table.max);
         }
         if !self.counters.is_empty() {
-            let width = self.counters.iter().map(|line| line.name.len()).max().unwrap_or(0).max(4);
+            let name = |line: &Line| match &line.section {
+                Some(section) => format!("{section}.{}", line.name),
+                None => line.name.clone(),
+            };
+            let width = self.counters.iter().map(|line| name(line).len()).max().unwrap_or(0).max(4);
             let _ = writeln!(text, "\n{:<width$}  {:<14}  {:>12}  {:>15}", "name", "direction", "packets", "bytes");
-            for Line { name, direction, packets, bytes } in &self.counters {
-                let _ = writeln!(text, "{name:<width$}  {direction:<14}  {packets:>12}  {bytes:>15}");
+            for line in &self.counters {
+                let Line { direction, packets, bytes, .. } = line;
+                let _ = writeln!(text, "{:<width$}  {direction:<14}  {packets:>12}  {bytes:>15}", name(line));
             }
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_tells_section_and_direction_by_how_its_name_begins() {
+        assert_eq!(leg("service_replies_v4"), (Some("services"), "reply"));
+        assert_eq!(leg("service_requests_from_replicas_v4"), (Some("services"), "request"));
+        assert_eq!(leg("tracked_clients_v6"), (Some("clients"), "request"));
     }
 }

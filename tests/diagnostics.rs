@@ -26,7 +26,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("FWC401", "tests/lockout.rs"),
     ("FWC403", "src/command/host/mod.rs"),
     ("FWC404", "tests/live_nat.rs"),
-    ("FWC501", "tests/transaction.rs"),
+    ("FWC501", "tests/commands/apply.rs"),
     ("FWC502", "tests/transaction.rs"),
     ("FWC503", "tests/transaction.rs"),
     ("FWC504", "tests/commands/rootless.rs"),

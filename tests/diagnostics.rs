@@ -21,16 +21,16 @@ fn check(spec: &Path) -> (Sources, Vec<Diagnostic>) {
 /// Codes that no folder can show, because they need a live host, a kernel or a thousand mistakes, with the test that makes
 /// them happen.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("FWC121", "src/parse/report.rs"),
+    ("FWC121", "tests/hostile.rs"),
     ("FWC302", "tests/live_nat.rs"),
     ("FWC401", "tests/lockout.rs"),
     ("FWC403", "src/command/host/mod.rs"),
     ("FWC404", "tests/live_nat.rs"),
-    ("FWC501", "tests/transaction.rs"),
+    ("FWC501", "tests/commands/apply.rs"),
     ("FWC502", "tests/transaction.rs"),
     ("FWC503", "tests/transaction.rs"),
-    ("FWC504", "tests/transaction.rs"),
-    ("FWC505", "tests/transaction.rs"),
+    ("FWC504", "tests/commands/rootless.rs"),
+    ("FWC505", "tests/commands/apply.rs"),
 ];
 
 /// The folder of the golden files, relative to the crate, in which tests run: so that no machine's paths get into them.
@@ -86,6 +86,10 @@ fn every_code_can_happen() {
     let unseen: Vec<&str> =
         finding::ALL.iter().map(|finding| finding.code).filter(|code| !seen.contains(*code)).collect();
     assert!(unseen.is_empty(), "no golden folder shows {unseen:?}");
+    for (code, file) in ELSEWHERE {
+        let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(text.contains(code), "{file} does not speak of {code}");
+    }
 }
 
 /// The documented shape, with both places of a clash in two files.

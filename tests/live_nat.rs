@@ -217,3 +217,23 @@ fn the_table_s_own_nat_is_no_conflict_once_it_is_replaced() {
     assert!(namespace.ok(["nft", "list", "table", "inet", "fwc"]).contains("masquerade"));
     is_taken(&namespace, WEB);
 }
+
+#[test]
+fn what_could_not_be_looked_at_is_told() {
+    // The tables of the legacy programs can be read by root only, and nobody is root in a user namespace that does not map them.
+    let namespace = Namespace::new("unseen");
+    namespace.ok(["iptables-legacy", "-t", "nat", "-L", "-n"]);
+    support::require(&["unshare"]);
+    let within = ["unshare", "--user", "--net", "--keep-caps"];
+    let ran = namespace.enter(|| support::cli::as_nobody(&within, &["apply", "-", "--format", "json"], WEB));
+    assert_eq!(ran.status, 0, "{ran}");
+    let found = findings(&ran);
+    assert!(found.iter().all(|found| found["code"] == "FWC404" && found["severity"] == "warning"), "{ran}");
+    assert!(
+        found.iter().any(|found| found["message"].as_str().is_some_and(|text| text.contains("iptables-legacy"))),
+        "{ran}"
+    );
+    // Where nothing is stateless nothing had to be looked at.
+    let ran = namespace.enter(|| support::cli::as_nobody(&within, &["apply", "-", "--format", "json"], TRACKED));
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran}");
+}

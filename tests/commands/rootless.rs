@@ -2,53 +2,22 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::sync::OnceLock;
 
-use tempfile::TempDir;
-
-use super::support::tools::{command, require, require_root, run};
-use super::support::{Namespace, Ran};
+use super::support::Namespace;
+use super::support::cli::as_nobody;
 use super::{WEB, codes, ended, json};
-
-/// `nobody`, in no group of anybody's.
-const NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-
-/// A copy of the program where everybody can reach it: a checkout in a home directory is out of reach.
-fn program() -> &'static str {
-    static COPY: OnceLock<(TempDir, String)> = OnceLock::new();
-    let copy = COPY.get_or_init(|| {
-        let folder = tempfile::tempdir().expect("a directory");
-        open(folder.path(), 0o755);
-        let path = folder.path().join("fwc");
-        fs::copy(env!("CARGO_BIN_EXE_fwc"), &path).expect("a copy of fwc");
-        (folder, path.to_str().expect("text").to_owned())
-    });
-    &copy.1
-}
-
-fn open(path: &std::path::Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
-}
-
-/// Runs `fwc` as nobody.
-fn as_nobody(words: &[&str], input: &str) -> Ran {
-    require_root();
-    require(&["setpriv"]);
-    let words = [&NOBODY[..], &[program()], words].concat();
-    run(command(words).env("FWC_STATE_DIR", "/nonexistent").env("NO_COLOR", "1").env_remove("SSH_CONNECTION"), input)
-}
 
 #[test]
 fn check_asks_the_kernel_without_root() {
-    let ran = ended(as_nobody(&["check", "--kernel", "-"], WEB), 0);
+    let ran = ended(as_nobody(&[], &["check", "--kernel", "-"], WEB), 0);
     assert!(ran.stderr.contains("ok (2 entries, 1 stateless); the kernel takes it"), "{ran}");
-    ended(as_nobody(&["check", "--kernel", "-"], "services: {web: {listen: \"*:0\"}}"), 1);
+    ended(as_nobody(&[], &["check", "--kernel", "-"], "services: {web: {listen: \"*:0\"}}"), 1);
 }
 
 #[test]
 fn a_sandbox_needs_no_root_and_leaves_nothing() {
     let namespace = Namespace::new("nobody");
-    let ran = ended(namespace.enter(|| as_nobody(&["apply", "-", "--sandbox", "--format", "json"], WEB)), 0);
+    let ran = ended(namespace.enter(|| as_nobody(&[], &["apply", "-", "--sandbox", "--format", "json"], WEB)), 0);
     assert_eq!(json(&ran.stdout)["result"], "checked in a sandbox");
     assert_eq!(namespace.ok(["nft", "list", "ruleset"]), "");
 }
@@ -69,7 +38,7 @@ fn what_exceeds_the_socket_is_still_checked() {
         "services: {{{name}: {{listen: \"*:{}\", protocol: [tcp, udp, sctp, dccp, udplite], stateless: true}}}}\n",
         ports.join(",")
     );
-    let ran = ended(as_nobody(&["apply", "-", "--sandbox", "--format", "json"], &spec), 0);
+    let ran = ended(as_nobody(&[], &["apply", "-", "--sandbox", "--format", "json"], &spec), 0);
     let bytes = json(&ran.stdout)["bytes"].as_u64().expect("a number");
     assert!(bytes > limit as u64, "{bytes} bytes fit into a socket of {limit}, so nothing was tried");
 }
@@ -77,11 +46,11 @@ fn what_exceeds_the_socket_is_still_checked() {
 #[test]
 fn apply_needs_the_right_to_change_rules() {
     let namespace = Namespace::new("nobody");
-    let ran = ended(namespace.enter(|| as_nobody(&["apply", "-", "--format", "json"], WEB)), 3);
+    let ran = ended(namespace.enter(|| as_nobody(&[], &["apply", "-", "--format", "json"], WEB)), 3);
     assert_eq!(ran.stdout, "");
     assert_eq!(codes(&ran.stderr), ["FWC504"], "{ran}");
     for words in [&["status"][..], &["remove"]] {
-        let ran = ended(namespace.enter(|| as_nobody(words, "")), 3);
+        let ran = ended(namespace.enter(|| as_nobody(&[], words, "")), 3);
         assert!(ran.stderr.contains("FWC504") && ran.stdout.is_empty(), "{ran}");
     }
 }
@@ -89,10 +58,10 @@ fn apply_needs_the_right_to_change_rules() {
 #[test]
 fn a_directory_that_cannot_be_written_keeps_its_file() {
     let folder = tempfile::tempdir().expect("a directory");
-    open(folder.path(), 0o755);
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("a mode");
     let file = folder.path().join("fwc.nft");
     fs::write(&file, "old\n").expect("the file");
-    let ran = ended(as_nobody(&["compile", "-", "-t", "nft", "-o", file.to_str().expect("text")], WEB), 3);
+    let ran = ended(as_nobody(&[], &["compile", "-", "-t", "nft", "-o", file.to_str().expect("text")], WEB), 3);
     assert!(ran.stdout.is_empty() && ran.stderr.contains("Permission denied"), "{ran}");
     assert_eq!(fs::read_to_string(&file).expect("the file"), "old\n");
     assert_eq!(fs::read_dir(folder.path()).expect("the directory").count(), 1);

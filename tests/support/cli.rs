@@ -1,6 +1,7 @@
 //! The program under test, as a user runs it: specs in files, exit codes, artifacts.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -54,6 +55,21 @@ pub fn fwc(words: &[&str]) -> Ran {
 pub fn fwc_with(words: &[&str], input: &str) -> Ran {
     let state = tempfile::tempdir().expect("a directory for the state of fwc");
     run(command(words).env("FWC_STATE_DIR", state.path()), input)
+}
+
+/// Runs `fwc` as nobody, who is in no group; `within` is a command that runs it, such as `unshare`.
+///
+/// It is a copy of the program where everybody can reach it: a checkout in a home directory is out of reach.
+pub fn as_nobody(within: &[&str], words: &[&str], input: &str) -> Ran {
+    tools::require_root();
+    require(&["setpriv"]);
+    let folder = tempfile::tempdir().expect("a directory for the copy");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("a mode for the directory");
+    let program = folder.path().join("fwc");
+    fs::copy(env!("CARGO_BIN_EXE_fwc"), &program).expect("a copy of fwc");
+    let mut command = tools::command(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command.args(within).arg(program).args(words);
+    run(command.env("FWC_STATE_DIR", "/nonexistent").env("NO_COLOR", "1").env_remove("SSH_CONNECTION"), input)
 }
 
 /// `fwc apply` of a spec to a namespace, from outside as an administrator does it, with more words behind.

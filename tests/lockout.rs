@@ -95,6 +95,7 @@ fn an_entry_counts_only_if_it_lets_this_session_in() {
     let says = "no entry accepts it";
     for entry in [
         "ssh: {listen: \"*:22\", from: 198.51.100.0/24}",
+        "ssh: {listen: \"*:22\", from: 203.0.113.5}",
         "ssh: {listen: \"*:22\", interface: eth1}",
         "ssh: {listen: \"*:22\", protocol: udp}",
         "ssh: {listen: \"203.0.113.6:22\"}",
@@ -104,7 +105,7 @@ fn an_entry_counts_only_if_it_lets_this_session_in() {
         is_refused(&apply_from(SESSION, server, &with_entry(WEB, entry), &[]), server, says, 22);
     }
     for entry in [
-        "ssh: {listen: \"*:22\", from: 203.0.113.0/28}",
+        "ssh: {listen: \"*:22\", from: 203.0.113.7}",
         "ssh: {listen: \"*:22\", interface: [eth1, eth0]}",
         "ssh: {listen: \"203.0.113.0/28:22\"}",
         "ssh: {listen: \"*:20-30\", stateless: true}",
@@ -117,14 +118,14 @@ fn an_entry_counts_only_if_it_lets_this_session_in() {
 fn a_block_list_with_the_client_in_it_is_noticed() {
     let link = Link::new("block");
     let open = with_entry(WEB, "ssh: {listen: \"*:22\"}");
-    for (blocked, session) in [("203.0.113.0/28", SESSION), ("\"2001:db8::/32\"", "2001:db8::7 1022 2001:db8::5 22")] {
+    for (blocked, session) in [("203.0.113.7", SESSION), ("\"2001:db8::7\"", "2001:db8::7 1022 2001:db8::5 22")] {
         let spec = format!("block: [{blocked}]\n{open}");
         is_refused(&apply_from(session, &link.server, &spec, &[]), &link.server, "its source is in `block`", 22);
         // Also where everything else is let in.
         let spec = format!("policy: {{input: accept}}\n{spec}");
         is_refused(&apply_from(session, &link.server, &spec, &[]), &link.server, "its source is in `block`", 22);
     }
-    is_taken(&apply_from(SESSION, &link.server, &format!("block: [198.51.100.0/24]\n{open}"), &[]), &link.server);
+    is_taken(&apply_from(SESSION, &link.server, &format!("block: [203.0.113.5]\n{open}"), &[]), &link.server);
 }
 
 #[test]

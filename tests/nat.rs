@@ -39,6 +39,16 @@ impl Form {
     }
 }
 
+/// Does `work` with each form. They wait for packets most of the time, so they wait together.
+fn in_each_form(work: impl Fn(Form) + Sync) {
+    std::thread::scope(|scope| {
+        for form in FORMS {
+            let work = &work;
+            scope.spawn(move || work(form));
+        }
+    });
+}
+
 /// The source address that a mirror at `to` sees of a TCP connection.
 fn seen(from: &Namespace, to: &str) -> Result<String, Connection> {
     tcp_seen_as(from, to).map(|source| source.ip().to_string())
@@ -91,7 +101,7 @@ const DNS_V6: &str = "[2001:db8:2::8]:53";
 
 #[test]
 fn masquerade_takes_the_address_of_the_interface() {
-    for form in FORMS {
+    in_each_form(|form| {
         let nat = "nat:\n  - masquerade: {out: eth1, from: [10.1.0.0/24, \"2001:db8:1::/64\"]}\n";
         let hosts = form.hosts("masq", &format!("{OPEN}{nat}"));
         let _backend = backend(&hosts);
@@ -104,22 +114,22 @@ fn masquerade_takes_the_address_of_the_interface() {
         hosts.client.add_address("10.1.1.7/16", "eth0");
         hosts.client.ip(&["route", "add", "default", "via", Router::OUTER]);
         assert_eq!(seen(&hosts.client, V4), ok("10.1.1.7"), "{form:?}");
-    }
+    });
 }
 
 #[test]
 fn masquerade_minds_the_interface() {
-    for form in FORMS {
+    in_each_form(|form| {
         let hosts = form.hosts("iface", &format!("{OPEN}nat:\n  - masquerade: {{out: eth0}}\n"));
         let _backend = backend(&hosts);
         assert_eq!(seen(&hosts.client, V4), ok(Router::CLIENT), "{form:?}");
         assert_eq!(seen(&hosts.client, V6), ok(Router::CLIENT_V6), "{form:?}");
-    }
+    });
 }
 
 #[test]
 fn snat_takes_the_address_that_is_written() {
-    for form in FORMS {
+    in_each_form(|form| {
         let nat = "nat:\n  - snat: {out: eth1, from: 10.1.0.0/16, to: 10.0.0.99}\n  \
                    - snat: {out: eth1, to: \"2001:db8:2::99\"}\n";
         let hosts = form.hosts("snat", &format!("{OPEN}{nat}"));
@@ -130,12 +140,12 @@ fn snat_takes_the_address_that_is_written() {
         assert_eq!(seen(&hosts.client, V6), ok("2001:db8:2::99"), "{form:?}");
         assert_eq!(seen_udp(&hosts.client, DNS_V4).as_deref(), Some("10.0.0.99"), "{form:?}");
         assert_eq!(seen_udp(&hosts.client, DNS_V6).as_deref(), Some("2001:db8:2::99"), "{form:?}");
-    }
+    });
 }
 
 #[test]
 fn a_new_source_admits_nothing() {
-    for form in FORMS {
+    in_each_form(|form| {
         let nat = "policy: {forward: drop}\nnat:\n  - masquerade: {out: eth1}\n  - snat: {out: eth1, to: 10.0.0.1}\n";
         let hosts = form.hosts("admit", nat);
         let _backend = backend(&hosts);
@@ -146,12 +156,12 @@ fn a_new_source_admits_nothing() {
         // Nor from the backend, which the new source is for.
         is_closed(&hosts, (&hosts.backend, Router::BACKEND), "10.1.0.7:443", &hosts.client);
         is_closed(&hosts, (&hosts.backend, Router::BACKEND), "10.0.0.1:443", &hosts.router);
-    }
+    });
 }
 
 #[test]
 fn dnat_admits_what_it_translates_and_nothing_else() {
-    for form in FORMS {
+    in_each_form(|form| {
         let nat = "policy: {forward: drop}\nnat:\n  \
                    - dnat: {listen: [\"10.1.0.1:8443\"], to: \"10.0.0.8:443\"}\n  \
                    - dnat: {listen: [\"[2001:db8:1::1]:8443\"], to: \"[2001:db8:2::8]:443\"}\n  \
@@ -176,12 +186,12 @@ fn dnat_admits_what_it_translates_and_nothing_else() {
         // The other protocol of a translated port.
         let udp = Packet::udp("10.1.0.7:40000", "10.1.0.1:8443");
         assert!(!passes_through(&[udp], from, &hosts.router, &hosts.router), "{form:?}");
-    }
+    });
 }
 
 #[test]
 fn redirect_admits_what_it_translates_and_nothing_else() {
-    for form in FORMS {
+    in_each_form(|form| {
         let nat = "nat:\n  - redirect: {listen: [\"10.1.0.1:8080\", \"[2001:db8:1::1]:8080\"], to: 80}\n  \
                    - redirect: {listen: \"*:53\", protocol: udp, to: 5353}\n";
         let hosts = form.hosts("redir", nat);
@@ -202,14 +212,14 @@ fn redirect_admits_what_it_translates_and_nothing_else() {
         // `*` is this host's addresses: a name server behind it is asked itself.
         let _backend = backend(&hosts);
         assert_eq!(seen_udp(from, DNS_V4).as_deref(), Some(Router::CLIENT), "{form:?}");
-    }
+    });
 }
 
 #[test]
 fn the_example_of_a_nat_host_works() {
     const INTERNET: &str = "198.51.100.7";
     let yaml = std::fs::read_to_string("examples/nat.yaml").expect("the example");
-    for form in FORMS {
+    in_each_form(|form| {
         // The client side is the internet: eth0, as in the example.
         let hosts = form.hosts("example", &yaml);
         let (internet, router, backend) = (&hosts.client, &hosts.router, &hosts.backend);
@@ -235,5 +245,5 @@ fn the_example_of_a_nat_host_works() {
         is_closed(&hosts, (internet, INTERNET), "203.0.113.5:443", router);
         is_closed(&hosts, (internet, INTERNET), "10.0.0.8:22", backend);
         assert!(router.conntrack_count() > 0, "{form:?}");
-    }
+    });
 }

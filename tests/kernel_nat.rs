@@ -4,7 +4,8 @@ mod support;
 
 use fwc::kernel::nat::{Backend, NatKind, NatRule, Position, Survey, TableFamily, survey};
 use fwc::kernel::socket::Socket;
-use fwc::net::{Family, RangeSet};
+use fwc::net::{AddressSet, Family, RangeSet};
+use fwc::policy::footprint::{NewAddress, Target};
 use support::Namespace;
 
 fn look(namespace: &Namespace) -> Survey {
@@ -194,6 +195,87 @@ fn ip6tables_rules_are_found_in_both_kinds() {
         assert_eq!(dnat.matching.incoming.as_ref().unwrap().name, "eth0");
         assert!(dnat.matching.understood && masquerade.matching.understood, "{all:?}");
         assert!(dnat.text.ends_with("dnat to [2001:db8::8]:8080"), "{}", dnat.text);
+    }
+}
+
+fn one_of(addresses: &str) -> NewAddress {
+    NewAddress::OneOf([addresses.parse().unwrap()].into_iter().collect::<AddressSet>())
+}
+
+fn target(address: NewAddress, ports: Option<(u16, u16)>) -> Option<Target> {
+    Some(Target { address, ports: ports.map(|(first, last)| RangeSet::range(first, last)) })
+}
+
+#[test]
+fn nft_rules_tell_where_flows_go() {
+    let anywhere = || NewAddress::OneOf(AddressSet::all());
+    let cases = [
+        ("ip daddr 192.0.2.1 dnat to 10.0.0.8", target(one_of("10.0.0.8"), None)),
+        ("tcp dport 8443 dnat to 10.0.0.8:443", target(one_of("10.0.0.8"), Some((443, 443)))),
+        ("tcp dport 8443 dnat to 10.0.0.8-10.0.0.11:443-445", target(one_of("10.0.0.8-10.0.0.11"), Some((443, 445)))),
+        ("tcp dport 8443 dnat to :443", target(NewAddress::Kept, Some((443, 443)))),
+        (
+            "ip daddr 192.0.2.0/24 dnat ip prefix to ip daddr map { 192.0.2.0/24 : 10.1.0.0/24 }",
+            target(anywhere(), None),
+        ),
+        ("dnat to tcp dport map { 80 : 10.0.0.8, 81 : 10.0.0.9 }", target(anywhere(), None)),
+        (
+            "meta l4proto tcp dnat ip to ip saddr map { 10.1.1.1 : 10.0.0.8 . 80 }",
+            target(anywhere(), Some((0, u16::MAX))),
+        ),
+        ("dnat to jhash ip saddr mod 2 map { 0 : 10.0.0.8, 1 : 10.0.0.9 }", target(anywhere(), None)),
+        ("meta l4proto tcp redirect", target(NewAddress::ThisHost, None)),
+        ("tcp dport 8080 redirect to :80-89", target(NewAddress::ThisHost, Some((80, 89)))),
+        ("tcp dport 8080 redirect to :tcp dport map { 8080 : 80 }", target(NewAddress::ThisHost, Some((0, u16::MAX)))),
+    ];
+    for (rule, expected) in cases {
+        let namespace = Namespace::new("kernel");
+        namespace
+            .write_nft(&format!("table ip nat {{ chain pre {{ type nat hook prerouting priority -100; {rule}; }}; }}"));
+        let found: Vec<_> = rules(&namespace).into_iter().map(|rule| rule.target).collect();
+        assert_eq!(found, [expected], "{rule}");
+    }
+    let namespace = Namespace::new("kernel");
+    namespace.write_nft(
+        "table ip6 nat { chain pre { type nat hook prerouting priority -100; tcp dport 8443 dnat to [2001:db8::8]:443; };
+           chain post { type nat hook postrouting priority 100; masquerade; oifname eth0 snat to 2001:db8::9; }; }",
+    );
+    let found: Vec<_> = rules(&namespace).into_iter().map(|rule| rule.target).collect();
+    assert_eq!(found, [target(one_of("2001:db8::8"), Some((443, 443))), None, None]);
+}
+
+#[test]
+fn rules_of_both_kinds_of_iptables_tell_where_flows_go() {
+    let cases = [
+        ("-d 192.0.2.1 -j DNAT --to-destination 10.0.0.8", target(one_of("10.0.0.8"), None)),
+        (
+            "-p tcp -j DNAT --to-destination 10.0.0.8-10.0.0.11:443-445",
+            target(one_of("10.0.0.8-10.0.0.11"), Some((443, 445))),
+        ),
+        ("-p tcp -j DNAT --to-destination :443", target(NewAddress::Kept, Some((443, 443)))),
+        ("-p tcp -j REDIRECT", target(NewAddress::ThisHost, None)),
+        ("-p tcp -j REDIRECT --to-ports 80-89", target(NewAddress::ThisHost, Some((80, 89)))),
+        ("-d 198.51.100.0/24 -j NETMAP --to 10.9.8.0/24", Some(Target::unknown())),
+    ];
+    for tool in ["iptables-nft", "iptables-legacy"] {
+        let namespace = Namespace::new("kernel");
+        for (rule, _) in &cases {
+            namespace.ok(format!("{tool} -t nat -A PREROUTING {rule}").split_whitespace());
+        }
+        namespace.ok(format!("{tool} -t nat -A POSTROUTING -j MASQUERADE").split_whitespace());
+        let found: Vec<_> = rules(&namespace).into_iter().map(|rule| rule.target).collect();
+        let expected: Vec<_> = cases.iter().map(|(_, target)| target.clone()).chain([None]).collect();
+        assert_eq!(found, expected, "{tool}");
+    }
+    for tool in ["ip6tables-nft", "ip6tables-legacy"] {
+        let namespace = Namespace::new("kernel");
+        namespace.ok(format!("{tool} -t nat -A PREROUTING -p tcp -j DNAT --to-destination [2001:db8::8]:8080")
+            .split_whitespace());
+        namespace.ok(format!("{tool} -t nat -A PREROUTING -p tcp -j REDIRECT --to-ports 80").split_whitespace());
+        let found: Vec<_> = rules(&namespace).into_iter().map(|rule| rule.target).collect();
+        let expected =
+            [target(one_of("2001:db8::8"), Some((8080, 8080))), target(NewAddress::ThisHost, Some((80, 80)))];
+        assert_eq!(found, expected, "{tool}");
     }
 }
 

@@ -3,11 +3,9 @@
 //! Used for the NAT rules of a spec and for those found on the live host. What is not known is taken for "any": a rule that cannot be
 //! understood overlaps.
 
-use std::net::IpAddr;
-
 use super::model::{Entry, Policy, Role, Server, Transport};
 use super::sets::Addresses;
-use crate::net::{AddrRange, AddressSet, Family, Protocol, RangeSet};
+use crate::net::{AddressSet, Family, Protocol, RangeSet};
 use crate::spec::Tracking;
 
 /// Which hook a NAT rule hangs in, as far as it tells the legs apart.
@@ -47,6 +45,34 @@ pub struct Footprint {
     pub destination_ports: Option<RangeSet<u16>>,
 }
 
+/// The destination address that destination NAT gives a flow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewAddress {
+    /// The one that it had.
+    Kept,
+    /// This host's.
+    ThisHost,
+    /// One of these; where it is not known, all.
+    OneOf(AddressSet),
+}
+
+/// Where destination NAT sends a flow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The new address.
+    pub address: NewAddress,
+    /// The new port: one of these, host byte order; where it is not known, all. `None` keeps the old one.
+    pub ports: Option<RangeSet<u16>>,
+}
+
+impl Target {
+    /// A target that is not known: it can be anywhere.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Target { address: NewAddress::OneOf(AddressSet::all()), ports: Some(RangeSet::all()) }
+    }
+}
+
 /// One leg of a stateless flow. `None` is any.
 struct LegShape<'a> {
     source: Addresses,
@@ -69,27 +95,31 @@ pub fn touched<'a>(footprint: &Footprint, policy: &'a Policy) -> Option<&'a Entr
     })
 }
 
-/// The first stateless entry among whose server endpoints translated flows end up: their replies would not be tracked. `to` is `None` for
-/// this host, whatever its address; `port` is `None` where the flows keep theirs.
+/// The first stateless service or forwarded entry among whose server endpoints translated flows end up: their replies would not be tracked.
 #[must_use]
-pub fn led_into<'a>(policy: &'a Policy, server: &Server, to: Option<IpAddr>, port: Option<u16>) -> Option<&'a Entry> {
-    let to = to.map(|to| AddressSet::from_iter([AddrRange::host(to)]));
-    let ports = port.map(RangeSet::single).or_else(|| destination_ports(server));
+pub fn led_into<'a>(policy: &'a Policy, footprint: &Footprint, target: &Target) -> Option<&'a Entry> {
+    if !footprint.hooks.iter().any(|hook| matches!(hook, NatHook::Prerouting | NatHook::Output)) {
+        return None;
+    }
+    let (address, forwarded) = match &target.address {
+        NewAddress::Kept => (footprint.destination.as_ref(), true),
+        NewAddress::ThisHost => (None, false),
+        NewAddress::OneOf(addresses) => (Some(addresses), true),
+    };
+    let ports = target.ports.as_ref().or(footprint.destination_ports.as_ref());
     policy.entries.iter().find(|entry| {
         let serves = match entry.role {
             Role::Service { .. } => true,
-            Role::Forward { .. } => to.is_some(),
+            Role::Forward { .. } => forwarded,
             Role::Client { .. } => false,
         };
         serves
             && entry.tracking == Tracking::Untracked
-            && entry.servers.iter().any(|other| {
-                other.transport.protocol() == server.transport.protocol()
-                    && addresses_meet(to.as_ref(), other.addresses, policy)
-                    && match (&ports, destination_ports(other)) {
-                        (Some(mine), Some(theirs)) => mine.overlaps(&theirs),
-                        _ => true,
-                    }
+            && entry.servers.iter().any(|server| {
+                let [(_, request), _] = legs(entry, server);
+                carries(footprint, &request, policy)
+                    && addresses_meet(address, request.destination, policy)
+                    && ports_meet(ports, request.destination_ports)
             })
     })
 }
@@ -138,7 +168,8 @@ fn legs<'a>(entry: &'a Entry, server: &'a Server) -> [(&'static [NatHook], LegSh
     [(request_hooks, request), (reply_hooks, reply)]
 }
 
-fn meets(footprint: &Footprint, leg: &LegShape<'_>, policy: &Policy) -> bool {
+/// Whether the rule and the leg have a family and a protocol in common.
+fn carries(footprint: &Footprint, leg: &LegShape<'_>, policy: &Policy) -> bool {
     let family = |family: Family| {
         footprint.family.is_none_or(|only| only == family)
             && leg.protocol.exists_in(family)
@@ -147,6 +178,10 @@ fn meets(footprint: &Footprint, leg: &LegShape<'_>, policy: &Policy) -> bool {
     };
     Family::BOTH.into_iter().any(family)
         && footprint.protocols.as_ref().is_none_or(|protocols| protocols.contains(leg.protocol.number()))
+}
+
+fn meets(footprint: &Footprint, leg: &LegShape<'_>, policy: &Policy) -> bool {
+    carries(footprint, leg, policy)
         && addresses_meet(footprint.source.as_ref(), leg.source, policy)
         && addresses_meet(footprint.destination.as_ref(), leg.destination, policy)
         && ports_meet(footprint.source_ports.as_ref(), leg.source_ports)

@@ -6,7 +6,7 @@ use crate::diagnostic::finding::{live_nat, unseen_host};
 use crate::kernel::host;
 use crate::kernel::nat::{NatKind, NatRule, survey};
 use crate::kernel::socket::Socket;
-use crate::policy::footprint::{Footprint, NatHook, touched};
+use crate::policy::footprint::{Footprint, NatHook, led_into, touched};
 use crate::policy::{table_advice, title};
 use crate::spec::{NatConflict, Tracking};
 
@@ -21,7 +21,9 @@ pub(crate) fn check(compiled: &Compiled, socket: &mut Socket) -> Vec<Diagnostic>
     let mut found: Vec<Diagnostic> =
         survey.unread.iter().map(|part| unseen_host::report(&part.what, &part.why.to_string())).collect();
     for rule in &survey.rules {
-        let entry = touched(&footprint(rule), policy);
+        let footprint = footprint(rule);
+        let entry = touched(&footprint, policy)
+            .or_else(|| rule.target.as_ref().and_then(|target| led_into(policy, &footprint, target)));
         if entry.is_none() && compiled.nat_conflict == NatConflict::Overlap {
             continue;
         }

@@ -185,6 +185,7 @@ impl LegacyTable {
             kind: action.kind.clone(),
             text: format!("{} nat {chain} rule {number}: {matching}{action}", tool(self.ipv6)),
             matching,
+            target: action.target.clone(),
         }
     }
 

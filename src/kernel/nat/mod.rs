@@ -12,8 +12,8 @@ use std::net::IpAddr;
 
 use super::KernelError;
 use super::socket::Socket;
-use crate::net::{AddressSet, Family, RangeSet};
-use crate::policy::footprint::NatHook;
+use crate::net::{AddrRange, AddressSet, Family, RangeSet};
+use crate::policy::footprint::{NatHook, NewAddress, Target};
 use facts::Values;
 
 /// Which of the kernel's two rule engines holds a rule.
@@ -146,6 +146,8 @@ pub struct NatRule {
     pub text: String,
     /// Which packets.
     pub matching: NatMatch,
+    /// Where they go then. `None` where the rule leaves the destination alone.
+    pub target: Option<Target>,
 }
 
 /// A place where NAT rules may be that could not be read.
@@ -192,12 +194,40 @@ struct Action {
     address: Option<IpAddr>,
     /// Host byte order.
     port: Option<u16>,
+    /// As in [`NatRule`].
+    target: Option<Target>,
 }
 
 impl Action {
+    /// Without anything known about where to.
     fn plain(kind: NatKind) -> Self {
-        Action { kind, address: None, port: None }
+        let target = changes_destination(&kind).then(Target::unknown);
+        Action { kind, address: None, port: None, target }
     }
+}
+
+/// Whether a rule of this kind may change the destination.
+fn changes_destination(kind: &NatKind) -> bool {
+    matches!(kind, NatKind::Dnat | NatKind::Redirect | NatKind::Other(_))
+}
+
+/// An address in network order.
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => bytes.first_chunk::<4>().map(|bytes| IpAddr::from(*bytes)),
+        16 => bytes.first_chunk::<16>().map(|bytes| IpAddr::from(*bytes)),
+        _ => None,
+    }
+}
+
+/// The addresses from `first` to `last`, both in network order; all of them where that is not understood.
+fn new_addresses(first: &[u8], last: &[u8]) -> NewAddress {
+    let range = match (address(first), address(last)) {
+        (Some(IpAddr::V4(a)), Some(IpAddr::V4(b))) => Some(AddrRange::V4(a.min(b).to_bits(), a.max(b).to_bits())),
+        (Some(IpAddr::V6(a)), Some(IpAddr::V6(b))) => Some(AddrRange::V6(a.min(b).to_bits(), a.max(b).to_bits())),
+        _ => None,
+    };
+    NewAddress::OneOf(range.map_or_else(AddressSet::all, |range| AddressSet::from_iter([range])))
 }
 
 impl fmt::Display for Action {

@@ -55,6 +55,7 @@ pub(super) fn rules(socket: &mut Socket) -> Result<Vec<NatRule>, KernelError> {
                 position: Position::Handle(handle),
                 kind: action.kind,
                 matching,
+                target: action.target,
             });
         }
     }

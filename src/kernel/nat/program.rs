@@ -1,15 +1,17 @@
 //! The expressions of an nf_tables rule, followed from register to register until its conditions are known.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use nix::net::if_::if_indextoname;
 
 use super::facts::{Facts, Field, Values};
-use super::{Action, InterfacePattern, NatKind, NatMatch, TableFamily, xtables};
+use super::{
+    Action, InterfacePattern, NatKind, NatMatch, TableFamily, address, changes_destination, new_addresses, xtables,
+};
 use crate::kernel::nf_tables::{data, expression};
 use crate::kernel::wire::{self, Attribute, Fields, Malformed, big_endian};
-use crate::net::Family;
+use crate::net::{Family, RangeSet};
+use crate::policy::footprint::{NewAddress, Target};
 
 /// Expressions that translate nothing. Any other one in a table with a NAT hook is taken for NAT.
 const HARMLESS: &[&str] = &[
@@ -171,15 +173,15 @@ impl Program {
             }
             "nat" => {
                 let kind = if data.number(1) == Some(0) { NatKind::Snat } else { NatKind::Dnat };
-                self.act(kind, data.number(3), data.number(5));
+                self.act(kind, registers(data, 3, 4), registers(data, 5, 6));
                 Some(())
             }
             "masq" => {
-                self.act(NatKind::Masquerade, None, data.number(2));
+                self.act(NatKind::Masquerade, None, registers(data, 2, 3));
                 Some(())
             }
             "redir" => {
-                self.act(NatKind::Redirect, None, data.number(1));
+                self.act(NatKind::Redirect, None, registers(data, 1, 2));
                 Some(())
             }
             harmless if HARMLESS.contains(&harmless) => {
@@ -201,6 +203,9 @@ impl Program {
 
     fn put(&mut self, register: Option<u64>, value: Register) {
         if let Some(word) = Self::word(register) {
+            // Up to 16 bytes: what lay in the words behind is gone.
+            let words = if let Register::Constant(bytes) = &value { bytes.len().div_ceil(4) as u64 } else { 4 };
+            self.registers.retain(|known, _| !(word..word.saturating_add(words)).contains(known));
             self.registers.insert(word, value);
         }
     }
@@ -216,14 +221,26 @@ impl Program {
         }
     }
 
-    fn act(&mut self, kind: NatKind, address: Option<u64>, port: Option<u64>) {
-        let address = self.constant(address).and_then(|bytes| match bytes.len() {
-            4 => bytes.first_chunk::<4>().map(|bytes| IpAddr::from(*bytes)),
-            16 => bytes.first_chunk::<16>().map(|bytes| IpAddr::from(*bytes)),
-            _ => None,
+    /// Takes a translation in: what it does, and the registers of the first and last address and port, where it gives any.
+    fn act(&mut self, kind: NatKind, addresses: Option<(u64, u64)>, ports: Option<(u64, u64)>) {
+        let both = |(first, last)| self.constant(Some(first)).zip(self.constant(Some(last)));
+        let port = |bytes: &[u8]| bytes.first_chunk().map(|bytes| u16::from_be_bytes(*bytes));
+        let given = addresses.map(both);
+        let ports = ports.map(|ports| both(ports).and_then(|(first, last)| port(first).zip(port(last))));
+        let target = changes_destination(&kind).then(|| Target {
+            address: match given {
+                None if kind == NatKind::Redirect => NewAddress::ThisHost,
+                None => NewAddress::Kept,
+                // What no immediate has put there is empty here, and so not understood.
+                Some(ends) => {
+                    let (first, last) = ends.unwrap_or_default();
+                    new_addresses(first, last)
+                }
+            },
+            ports: ports.map(|ends| ends.map_or_else(RangeSet::all, |(first, last)| RangeSet::range(first, last))),
         });
-        let port = self.constant(port).and_then(|bytes| bytes.first_chunk()).map(|bytes| u16::from_be_bytes(*bytes));
-        self.action = Some(Action { kind, address, port });
+        let address = given.flatten().and_then(|(first, _)| address(first));
+        self.action = Some(Action { kind, address, port: ports.flatten().map(|(first, _)| first), target });
     }
 
     fn immediate(&mut self, data: &Fields<'_>) -> Option<()> {
@@ -373,8 +390,13 @@ impl Program {
     }
 
     fn lookup(&mut self, data: &Fields<'_>, sets: &mut dyn FnMut(&str) -> Option<ForeignSet>) -> Option<()> {
-        let (field, width) = match self.get(data.number(2))? {
-            Register::Header { transport, offset, mask } => self.field(*transport, *offset, mask)?,
+        let key = self.get(data.number(2)).cloned();
+        if let Some(word) = Self::word(data.number(3)) {
+            // A map fills the registers from here on, nobody knows how many.
+            self.registers.retain(|known, _| *known < word);
+        }
+        let (field, width) = match key? {
+            Register::Header { transport, offset, mask } => self.field(transport, offset, &mask)?,
             Register::Meta(meta::L4PROTO) => (Field::Protocol, 8),
             _ => return None,
         };
@@ -384,7 +406,6 @@ impl Program {
             return None;
         }
         // With a destination register it is a map: the keys are a condition all the same.
-        self.put(data.number(3), Register::Unknown);
         self.one_of(field, width, &values, data.number(5).unwrap_or(0) & 1 != 0);
         Some(())
     }
@@ -394,6 +415,11 @@ impl Program {
         let values = if inverted { values.complement() } else { values.clone() };
         self.facts.narrow(field, &values.intersection(&all));
     }
+}
+
+/// The registers of a range's ends, given by two attributes of which the second may be left out.
+fn registers(data: &Fields<'_>, first: u16, last: u16) -> Option<(u64, u64)> {
+    data.number(first).map(|first| (first, data.number(last).unwrap_or(first)))
 }
 
 /// The bytes in a data attribute.

@@ -1,12 +1,11 @@
 //! Matches and targets of x_tables, which both iptables-legacy and iptables-nft use. Their numbers are in host byte order
 //! unless they are addresses (`linux/netfilter/xt_tcpudp.h`, `xt_multiport.h`, `nf_nat.h`).
 
-use std::net::IpAddr;
-
 use super::facts::{Facts, Field, Values};
-use super::{Action, NatKind};
+use super::{Action, NatKind, address, changes_destination, new_addresses};
 use crate::kernel::wire::{u16_at, u32_at};
-use crate::net::Family;
+use crate::net::{Family, RangeSet};
+use crate::policy::footprint::{NewAddress, Target};
 
 /// Targets that translate nothing, so that anything else in a NAT table is taken for NAT.
 const HARMLESS: &[&str] = &[
@@ -57,37 +56,57 @@ pub(super) fn target(name: &str, revision: u8, info: &[u8], family: Option<Famil
         other => return Some(Action::plain(NatKind::Other(other.to_string()))),
     };
     let range = if revision == 0 && family != Some(Family::V6) { old_range(info) } else { range(info, family) };
-    Some(match range {
-        Some((address, port)) => Action { kind, address, port },
-        None => Action::plain(kind),
-    })
+    Some(range.map_or_else(|| Action::plain(kind.clone()), |range| range.action(kind.clone())))
 }
 
 const MAP_ADDRESSES: u32 = 1;
 const MAP_PORTS: u32 = 2;
 
-type Target = (Option<IpAddr>, Option<u16>);
+/// What a target gives a flow.
+struct Range<'a> {
+    flags: u32,
+    /// First and last address in network order.
+    addresses: (&'a [u8], &'a [u8]),
+    /// First and last port, host byte order.
+    ports: (u16, u16),
+}
 
 /// `struct nf_nat_ipv4_multi_range_compat`: count, then flags, addresses, ports.
-fn old_range(info: &[u8]) -> Option<Target> {
-    let flags = u32_at(info, 4)?;
-    let address: [u8; 4] = *info.get(8..)?.first_chunk()?;
-    let port = u16::from_be_bytes(*info.get(16..)?.first_chunk()?);
-    Some(((flags & MAP_ADDRESSES != 0).then(|| address.into()), (flags & MAP_PORTS != 0).then_some(port)))
+fn old_range(info: &[u8]) -> Option<Range<'_>> {
+    let addresses = (info.get(8..12)?, info.get(12..16)?);
+    Some(Range { flags: u32_at(info, 4)?, addresses, ports: ports(info.get(16..20)?)? })
 }
 
 /// `struct nf_nat_range` and `nf_nat_range2`: flags, two addresses of 16 bytes, ports.
-fn range(info: &[u8], family: Option<Family>) -> Option<Target> {
-    let flags = u32_at(info, 0)?;
-    let address: [u8; 16] = *info.get(4..)?.first_chunk()?;
-    let short: [u8; 4] = *info.get(4..)?.first_chunk()?;
-    let port = u16::from_be_bytes(*info.get(36..)?.first_chunk()?);
-    let address = match family {
-        Some(Family::V6) => Some(address.into()),
-        Some(Family::V4) => Some(short.into()),
-        None => None,
+fn range(info: &[u8], family: Option<Family>) -> Option<Range<'_>> {
+    let width = match family? {
+        Family::V4 => 4,
+        Family::V6 => 16,
     };
-    Some((address.filter(|_| flags & MAP_ADDRESSES != 0), (flags & MAP_PORTS != 0).then_some(port)))
+    let addresses = (info.get(4..4 + width)?, info.get(20..20 + width)?);
+    Some(Range { flags: u32_at(info, 0)?, addresses, ports: ports(info.get(36..40)?)? })
+}
+
+fn ports(bytes: &[u8]) -> Option<(u16, u16)> {
+    let (first, rest) = bytes.split_first_chunk()?;
+    Some((u16::from_be_bytes(*first), u16::from_be_bytes(*rest.first_chunk()?)))
+}
+
+impl Range<'_> {
+    fn action(&self, kind: NatKind) -> Action {
+        let Range { flags, addresses: (first, last), ports } = *self;
+        let (with_address, with_port) = (flags & MAP_ADDRESSES != 0, flags & MAP_PORTS != 0);
+        let target = changes_destination(&kind).then(|| Target {
+            address: match kind {
+                NatKind::Redirect => NewAddress::ThisHost,
+                _ if with_address => new_addresses(first, last),
+                _ => NewAddress::Kept,
+            },
+            ports: with_port.then(|| RangeSet::range(ports.0, ports.1)),
+        });
+        let address = address(first).filter(|_| with_address);
+        Action { kind, address, port: with_port.then_some(ports.0), target }
+    }
 }
 
 /// Takes a match's conditions in.

@@ -1,11 +1,10 @@
 //! NAT and NOTRACK exclude each other.
 
-use std::net::IpAddr;
-
 use super::title;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::spec_nat::{Conflict, report};
-use crate::policy::footprint::{Footprint, led_into, touched};
+use crate::net::{AddrRange, AddressSet, RangeSet};
+use crate::policy::footprint::{Footprint, NewAddress, Target, led_into, touched};
 use crate::policy::model::{Entry, Policy, Server, Translation, TranslationKind};
 use crate::spec::{NatConflict, Spec, Tracking};
 
@@ -42,17 +41,21 @@ fn touched_by<'a>(translation: &Translation, policy: &'a Policy) -> Option<&'a E
             touched(&Footprint::of_source(policy, *from), policy)
         }
         TranslationKind::Dnat { listen, to, port } => {
-            listen.iter().find_map(|server| either_side(policy, server, Some(*to), *port))
+            let address = NewAddress::OneOf(AddressSet::from_iter([AddrRange::host(*to)]));
+            let target = Target { address, ports: port.map(RangeSet::single) };
+            listen.iter().find_map(|server| either_side(policy, server, &target))
         }
         TranslationKind::Redirect { listen, port } => {
-            listen.iter().find_map(|server| either_side(policy, server, None, Some(*port)))
+            let target = Target { address: NewAddress::ThisHost, ports: Some(RangeSet::single(*port)) };
+            listen.iter().find_map(|server| either_side(policy, server, &target))
         }
     }
 }
 
 /// A destination NAT touches the flows that it translates, and those of the place where they end up: replies come from there.
-fn either_side<'a>(policy: &'a Policy, server: &Server, to: Option<IpAddr>, port: Option<u16>) -> Option<&'a Entry> {
-    touched(&Footprint::of_destination(policy, server), policy).or_else(|| led_into(policy, server, to, port))
+fn either_side<'a>(policy: &'a Policy, server: &Server, target: &Target) -> Option<&'a Entry> {
+    let footprint = Footprint::of_destination(policy, server);
+    touched(&footprint, policy).or_else(|| led_into(policy, &footprint, target))
 }
 
 fn describe(translation: &Translation) -> String {

@@ -35,7 +35,7 @@ pub(super) fn input(policy: &Policy) -> Chain {
         rules.push(established());
     }
     new(policy, &mut rules, |role| matches!(role, Role::Service { .. }));
-    translated(policy, &mut rules);
+    translated(policy, &mut rules, Hook::Input);
     Chain { hook: Hook::Input, policy: policy.input, rules }
 }
 
@@ -78,11 +78,13 @@ pub(super) fn forward(policy: &Policy) -> Option<Chain> {
     }
     rules.extend(host::icmp_errors());
     let routed = |entry: &Entry| entry.tracking == Tracking::Tracked && matches!(entry.role, Role::Forward { .. });
-    if policy.entries.iter().any(routed) || policy.nat.iter().any(|item| destination(item).is_some()) {
+    if policy.entries.iter().any(routed)
+        || policy.nat.iter().any(|item| matches!(item.kind, TranslationKind::Dnat { .. }))
+    {
         rules.push(established());
     }
     new(policy, &mut rules, |role| matches!(role, Role::Forward { .. }));
-    translated(policy, &mut rules);
+    translated(policy, &mut rules, Hook::Forward);
     Some(Chain { hook: Hook::Forward, policy: fate, rules })
 }
 
@@ -140,9 +142,10 @@ fn later_fragments(
     }
 }
 
-/// A dnat or redirect admits the flows that it translates, wherever they go.
-fn translated(policy: &Policy, rules: &mut Vec<Rule>) {
-    for (number, item) in (0..).zip(&policy.nat) {
+/// A dnat or redirect admits the flows that it translates: a dnat wherever they go, a redirect to this host.
+fn translated(policy: &Policy, rules: &mut Vec<Rule>, hook: Hook) {
+    let leads_here = |item: &Translation| hook == Hook::Input || matches!(item.kind, TranslationKind::Dnat { .. });
+    for (number, item) in (0..).zip(&policy.nat).filter(|(_, item)| leads_here(item)) {
         for server in destination(item).into_iter().flatten() {
             let (payload, ports) = match &server.transport {
                 Transport::Plain(protocol) => (Payload::Protocol(*protocol), None),

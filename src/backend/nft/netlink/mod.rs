@@ -164,7 +164,7 @@ impl Builder<'_> {
 
     fn table(&mut self) {
         for (kind, whole) in [(NFT_MSG_NEWTABLE, false), (NFT_MSG_DELTABLE, false), (NFT_MSG_NEWTABLE, true)] {
-            self.part(format!("table {TABLE}"), None);
+            self.part(format!("table inet {TABLE}"), None);
             let message = self.writer.message(kind, 0);
             self.writer.text(NFTA_TABLE_NAME, TABLE);
             if kind == NFT_MSG_NEWTABLE {

@@ -98,7 +98,7 @@ fn what_the_kernel_refuses_is_named_also_by_a_dry_run() {
             assert_eq!(codes(&ran.stderr), ["FWC501"], "{ran}");
             let found = json(&ran.stderr)["diagnostics"][0].clone();
             let message = found["message"].as_str().expect("a message");
-            assert!(message.starts_with("the kernel refused table fwc: "), "{message}");
+            assert!(message.starts_with("the kernel refused table inet fwc: "), "{message}");
             assert!(message.contains("nothing was changed"), "{message}");
             assert_eq!(ruleset(&namespace), before);
         }

@@ -4,13 +4,16 @@
 //! `expected.txt`: a line with the codes, then what a person sees. `FWC_BLESS=1 cargo test --test diagnostics` writes
 //! `expected.txt` anew; read what changed before you commit it.
 
+mod support;
+
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fwc::diagnostic::human::{self, Look};
 use fwc::diagnostic::json;
 use fwc::diagnostic::{Diagnostic, finding};
 use fwc::source::Sources;
+use support::folders;
 
 /// Everything that needs no host: what `fwc check` reports.
 fn check(spec: &Path) -> (Sources, Vec<Diagnostic>) {
@@ -36,13 +39,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
 /// The folder of the golden files, relative to the crate, in which tests run: so that no machine's paths get into them.
 const FOLDER: &str = "tests/diagnostics";
 
-fn cases() -> Vec<PathBuf> {
-    let mut cases: Vec<PathBuf> =
-        std::fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
-    cases.sort();
-    cases
-}
-
 /// What is found in a folder's spec.
 fn found(case: &Path) -> (Sources, Vec<Diagnostic>) {
     let directory = case.join("spec");
@@ -63,7 +59,7 @@ fn rendered(case: &Path) -> String {
 fn diagnostics_are_as_expected() {
     let bless = std::env::var_os("FWC_BLESS").is_some();
     let mut wrong = Vec::new();
-    for case in cases() {
+    for case in folders(FOLDER) {
         let (file, now) = (case.join("expected.txt"), rendered(&case));
         if bless {
             std::fs::write(&file, &now).unwrap();
@@ -80,7 +76,7 @@ fn diagnostics_are_as_expected() {
 #[test]
 fn every_code_can_happen() {
     let mut seen: BTreeSet<String> = ELSEWHERE.iter().map(|(code, _)| (*code).to_string()).collect();
-    for case in cases() {
+    for case in folders(FOLDER) {
         seen.extend(found(&case).1.iter().map(|diagnostic| diagnostic.finding.code.to_string()));
     }
     let unseen: Vec<&str> =

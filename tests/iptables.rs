@@ -11,45 +11,30 @@ mod interpreter;
 mod many;
 #[path = "iptables/near.rs"]
 mod near;
-
-use std::path::{Path, PathBuf};
-use std::process::Command;
+mod support;
 
 use fwc::backend::Header;
 use fwc::backend::iptables::{Artifacts, IPSET_FILE, V4_FILE, V6_FILE, artifacts};
-use fwc::compile::{Compiled, check_text};
 use fwc::net::Family;
 use fwc::packet::evaluate;
 use interpreter::Rules;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+use support::{Namespace, compile, folders, require, write_files};
 
 const FOLDER: &str = "tests/golden/iptables";
 const HEADER: Header = Header { version: "0.0.0", spec_hash: "0" };
 
-fn compile(text: &str) -> Compiled {
-    let outcome = check_text("spec.yaml", text, Path::new(""));
-    let errors: Vec<_> = outcome.diagnostics.iter().filter(|found| found.is_error()).collect();
-    outcome.compiled.unwrap_or_else(|| panic!("{errors:#?}\n{text}"))
-}
-
 fn files(text: &str) -> Artifacts {
     artifacts(&compile(text).ruleset, &HEADER)
-}
-
-fn cases() -> Vec<PathBuf> {
-    let mut cases: Vec<PathBuf> = std::fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().path()).collect();
-    cases.sort();
-    assert!(!cases.is_empty());
-    cases
 }
 
 #[test]
 fn texts_are_as_expected() {
     let bless = std::env::var_os("FWC_BLESS").is_some();
     let mut wrong = Vec::new();
-    for case in cases() {
+    for case in folders(FOLDER) {
         let now = files(&std::fs::read_to_string(case.join("spec.yaml")).unwrap());
         let now = [(V4_FILE, Some(now.v4)), (V6_FILE, Some(now.v6)), (IPSET_FILE, now.ipset)];
         for (name, now) in now {
@@ -73,13 +58,15 @@ fn texts_are_as_expected() {
 const LOAD: &str = r#"
 set -e
 cd "$1"
+# The legacy programs lock a file that all namespaces share; a lock a namespace is enough.
+export XTABLES_LOCKFILE="$1/xtables.lock"
 for backend in nft legacy; do
     for round in 1 2; do
         if [ -e rules.ipset ]; then ipset restore -file rules.ipset; fi
-        iptables-$backend-restore -w 60 --test rules.v4
-        iptables-$backend-restore -w 60 rules.v4
-        ip6tables-$backend-restore -w 60 --test rules.v6
-        ip6tables-$backend-restore -w 60 rules.v6
+        iptables-$backend-restore --test rules.v4
+        iptables-$backend-restore rules.v4
+        ip6tables-$backend-restore --test rules.v6
+        ip6tables-$backend-restore rules.v6
     done
     # nft says on standard error that it sees rules of the other backend.
     for family in ip ip6; do
@@ -87,29 +74,24 @@ for backend in nft legacy; do
         if [ $family = ip6 ]; then file=rules.v6; fi
         ${family}tables-$backend-save 2>/dev/null >saved
         test "$(grep -c ^-A saved)" = "$(grep -c ^-A $file)"
-        ${family}tables-$backend-restore -w 60 </dev/null
-        printf '*filter\nCOMMIT\n*raw\nCOMMIT\n*nat\nCOMMIT\n' | ${family}tables-$backend-restore -w 60
+        ${family}tables-$backend-restore </dev/null
+        printf '*filter\nCOMMIT\n*raw\nCOMMIT\n*nat\nCOMMIT\n' | ${family}tables-$backend-restore
     done
 done
 "#;
 
 /// Whether all four restore programs take the files, in a network namespace of their own.
 fn kernel_takes(files: &Artifacts) -> Result<(), String> {
+    require(&["iptables-nft-restore", "iptables-legacy-restore", "ipset"]);
     let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-    write(V4_FILE, &files.v4);
-    write(V6_FILE, &files.v6);
-    if let Some(sets) = &files.ipset {
-        write(IPSET_FILE, sets);
-    }
-    let shell = ["--net", "sh", "-c", LOAD, "load"];
-    let ran = Command::new("unshare").args(shell).arg(folder.path()).output().expect("unshare (Debian: util-linux)");
-    if ran.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&ran.stderr).into_owned()) }
+    write_files(folder.path(), files);
+    let ran = Namespace::new("restore").run(["sh", "-c", LOAD, "load", folder.path().to_str().unwrap()]);
+    if ran.status == 0 { Ok(()) } else { Err(ran.to_string()) }
 }
 
 #[test]
 fn every_restore_program_takes_the_texts() {
-    for case in cases() {
+    for case in folders(FOLDER) {
         let text = std::fs::read_to_string(case.join("spec.yaml")).unwrap();
         kernel_takes(&files(&text)).unwrap_or_else(|error| panic!("{}: {error}", case.display()));
     }
@@ -144,7 +126,7 @@ fn texts_mean_what_the_rules_mean(text: &str, seed: u64, packets: usize) {
 
 #[test]
 fn expected_texts_mean_what_the_rules_mean() {
-    for case in cases() {
+    for case in folders(FOLDER) {
         texts_mean_what_the_rules_mean(&std::fs::read_to_string(case.join("spec.yaml")).unwrap(), 1, 4_000);
     }
 }

@@ -11,11 +11,6 @@ use fwc::kernel::socket::Socket;
 use fwc::kernel::version::require_supported;
 use support::Namespace;
 
-/// What nft lists, without counters' values.
-fn ruleset(namespace: &Namespace) -> String {
-    namespace.ok(["nft", "-s", "list", "ruleset"])
-}
-
 #[test]
 fn listeners_have_their_process_and_sshd_is_known_by_its_name() {
     let namespace = Namespace::new("kernel");
@@ -79,7 +74,7 @@ fn a_sandbox_is_empty_with_loopback_up() {
         let listener = TcpListener::bind("127.0.0.1:80").unwrap();
         std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     });
-    assert!(ruleset(&namespace).contains("table ip t"));
+    assert!(namespace.ruleset().contains("table ip t"));
 }
 
 #[test]

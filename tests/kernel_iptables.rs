@@ -3,14 +3,13 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
 
 use fwc::backend::Header;
-use fwc::backend::iptables::{IPSET_FILE, V4_FILE, V6_FILE, artifacts};
-use fwc::compile::check_text;
+use fwc::backend::iptables::artifacts;
 use support::cli::iptables_load;
 use support::{
-    Connection, Link, Mirror, Namespace, Packet, Router, Variant, passes, passes_through, tcp_connect, tcp_seen_as,
+    Connection, Link, Mirror, Namespace, Packet, Router, Variant, compile, passes, passes_through, tcp_connect,
+    tcp_seen_as, write_files,
 };
 
 const BOTH: [Variant; 2] = [Variant::Nft, Variant::Legacy];
@@ -18,17 +17,9 @@ const BOTH: [Variant; 2] = [Variant::Nft, Variant::Legacy];
 /// Compiles a spec and loads its files.
 #[track_caller]
 fn load(namespace: &Namespace, spec: &str, variant: Variant) {
-    let outcome = check_text("spec.yaml", spec, Path::new(""));
-    let errors: Vec<_> = outcome.diagnostics.iter().filter(|found| found.is_error()).collect();
-    let compiled = outcome.compiled.unwrap_or_else(|| panic!("{errors:#?}\n{spec}"));
-    let files = artifacts(&compiled.ruleset, &Header { version: "0.0.0", spec_hash: "0" });
+    let files = artifacts(&compile(spec).ruleset, &Header { version: "0.0.0", spec_hash: "0" });
     let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-    write(V4_FILE, &files.v4);
-    write(V6_FILE, &files.v6);
-    if let Some(sets) = &files.ipset {
-        write(IPSET_FILE, sets);
-    }
+    write_files(folder.path(), &files);
     iptables_load(namespace, folder.path(), variant);
 }
 

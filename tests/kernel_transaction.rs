@@ -13,11 +13,6 @@ use fwc::kernel::transaction::{Transaction, TransactionError};
 use messages::{ACCEPT, Builder, DROP, JUMP, be, comment, expression, key, verdict};
 use support::Namespace;
 
-/// What nft lists, without counters' values.
-fn ruleset(namespace: &Namespace) -> String {
-    namespace.ok(["nft", "-s", "list", "ruleset"])
-}
-
 /// One of everything: sets of each kind, chains, rules.
 fn everything() -> Messages {
     let mut b = Builder::new();
@@ -191,7 +186,7 @@ fn a_large_transaction_is_one_datagram() {
 fn a_mistake_names_its_part_and_changes_nothing() {
     let namespace = Namespace::new("kernel");
     namespace.write_nft("table inet fwc { chain old { counter; }; }\ntable ip other { set s { type ipv4_addr; }; }");
-    let before = ruleset(&namespace);
+    let before = namespace.ruleset();
     let mut builder = Builder::new();
     builder.addresses("many", 3_000);
     builder.base_chain("input", 1, 0, Some(0));
@@ -203,7 +198,7 @@ fn a_mistake_names_its_part_and_changes_nothing() {
     let Err(TransactionError::Rejected(rejections)) = refused else { panic!("{refused:?}") };
     assert_eq!(rejections[0].subject.as_ref().unwrap().what, "rule 1 of chain input (fwc: web)");
     assert_eq!(rejections.len(), 1);
-    assert_eq!(ruleset(&namespace), before);
+    assert_eq!(namespace.ruleset(), before);
 }
 
 #[test]
@@ -227,10 +222,10 @@ fn a_ruleset_that_changed_meanwhile_is_noticed() {
     let messages = everything();
     let decided_at = namespace.enter(|| Socket::open().unwrap().generation().unwrap());
     namespace.write_nft("table ip nat { chain p { type nat hook postrouting priority 100; masquerade; }; }");
-    let before = ruleset(&namespace);
+    let before = namespace.ruleset();
     let commit = || Transaction::new(&messages).decided_at(decided_at).commit(&mut Socket::open().unwrap());
     assert!(matches!(namespace.enter(commit), Err(TransactionError::Superseded)));
-    assert_eq!(ruleset(&namespace), before);
+    assert_eq!(namespace.ruleset(), before);
     let decided_at = namespace.enter(|| Socket::open().unwrap().generation().unwrap());
     let commit = || Transaction::new(&messages).decided_at(decided_at).commit(&mut Socket::open().unwrap());
     assert!(namespace.enter(commit).unwrap().acknowledged);
@@ -256,7 +251,7 @@ fn removal_says_whether_there_was_something() {
     let messages = everything();
     let namespace = Namespace::new("kernel");
     namespace.write_nft("table ip other { chain c { counter; }; }");
-    let other = ruleset(&namespace);
+    let other = namespace.ruleset();
     namespace.enter(|| {
         let mut socket = Socket::open().unwrap();
         load(&mut socket, &messages);
@@ -264,7 +259,7 @@ fn removal_says_whether_there_was_something() {
         assert_eq!(delete_table(&mut socket).unwrap(), Removal::WasNotThere);
         assert_eq!(counters(&mut socket), Ok(Vec::new()));
     });
-    assert_eq!(ruleset(&namespace), other);
+    assert_eq!(namespace.ruleset(), other);
 }
 
 #[test]

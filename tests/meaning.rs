@@ -2,30 +2,22 @@
 
 #[path = "support/generate.rs"]
 mod generate;
+mod support;
 
 use std::net::IpAddr;
-use std::path::Path;
 
-use fwc::compile::{Compiled, check, check_text};
+use fwc::compile::{Compiled, check};
 use fwc::net::{Family, PacketHeader, Protocol, TcpFlags};
 use fwc::packet::{Packet, evaluate};
 use fwc::policy::{Addresses, Entry, Role, Server, Transport};
 use fwc::spec::{Direction, Fate, State, Tracking};
 use proptest::prelude::*;
-
-fn compile(text: &str) -> Compiled {
-    let outcome = check_text("spec.yaml", text, Path::new(""));
-    let errors: Vec<_> = outcome.diagnostics.iter().filter(|found| found.is_error()).collect();
-    outcome.compiled.unwrap_or_else(|| panic!("{errors:#?}\n{text}"))
-}
+use support::{compile, examples};
 
 #[test]
 fn the_examples_keep_their_promises() {
     let mut assertions = 0;
-    for file in std::fs::read_dir("examples").unwrap().map(|entry| entry.unwrap().path()) {
-        if file.extension().is_none_or(|extension| extension != "yaml") {
-            continue;
-        }
+    for file in examples() {
         let outcome = check(&file);
         assert!(outcome.diagnostics.is_empty(), "{}: {:#?}", file.display(), outcome.diagnostics);
         let compiled = outcome.compiled.unwrap();

@@ -13,12 +13,10 @@ mod interpreter;
 mod packets;
 mod support;
 
-use std::path::{Path, PathBuf};
-
 use fwc::backend::Header;
 use fwc::backend::nft::Program;
 use fwc::backend::nft::netlink::messages;
-use fwc::compile::{Compiled, check, check_text};
+use fwc::compile::check;
 use fwc::kernel::counters::{CounterOwner, counters};
 use fwc::kernel::socket::Socket;
 use fwc::kernel::table::verify_loaded;
@@ -27,15 +25,9 @@ use fwc::kernel::wire;
 use fwc::packet::evaluate;
 use proptest::prelude::*;
 use proptest::test_runner::TestRng;
-use support::{Link, Mirror, Namespace, udp_seen_as};
+use support::{Link, Mirror, Namespace, compile, examples, folders, udp_seen_as};
 
 const HEADER: Header<'static> = Header { version: "0.0.0", spec_hash: "0123456789abcdef" };
-
-fn compile(text: &str) -> Compiled {
-    let outcome = check_text("spec.yaml", text, Path::new(""));
-    let errors: Vec<_> = outcome.diagnostics.iter().filter(|found| found.is_error()).collect();
-    outcome.compiled.unwrap_or_else(|| panic!("{errors:#?}\n{text}"))
-}
 
 fn program(text: &str) -> Program {
     Program::of(&compile(text).ruleset, &HEADER)
@@ -222,18 +214,11 @@ fn messages_are_framed_as_a_transaction_needs_them() {
 
 const FOLDER: &str = "tests/golden/nft";
 
-fn cases() -> Vec<PathBuf> {
-    let mut cases: Vec<PathBuf> = std::fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().path()).collect();
-    cases.sort();
-    assert!(!cases.is_empty());
-    cases
-}
-
 #[test]
 fn texts_are_as_expected() {
     let bless = std::env::var_os("FWC_BLESS").is_some();
     let mut wrong = Vec::new();
-    for case in cases() {
+    for case in folders(FOLDER) {
         let now = program(&std::fs::read_to_string(case.join("spec.yaml")).unwrap()).text();
         let file = case.join("fwc.nft");
         if bless {
@@ -250,14 +235,14 @@ fn texts_are_as_expected() {
 
 #[test]
 fn expected_texts_load_in_both_forms_and_list_alike() {
-    for case in cases() {
+    for case in folders(FOLDER) {
         holds(&program(&std::fs::read_to_string(case.join("spec.yaml")).unwrap()));
     }
 }
 
 #[test]
 fn expected_texts_mean_what_the_rules_mean() {
-    for case in cases() {
+    for case in folders(FOLDER) {
         means_the_same(&std::fs::read_to_string(case.join("spec.yaml")).unwrap(), 5_000);
     }
 }
@@ -299,11 +284,6 @@ fn each_accepted_packet_counts_once_for_its_entry_and_direction() {
     assert_eq!(counted(server, "echo"), both("service_requests_v4", "service_replies_v4", 3));
     assert_eq!(counted(server, "wide").iter().map(|(_, count)| *count).collect::<Vec<_>>(), [1, 1]);
     assert_eq!(counted(server, "other"), []);
-}
-
-fn examples() -> impl Iterator<Item = PathBuf> {
-    let files = std::fs::read_dir("examples").unwrap().map(|entry| entry.unwrap().path());
-    files.filter(|file| file.extension().is_some_and(|extension| extension == "yaml"))
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 mod support;
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use fwc::kernel::transaction::{Transaction, TransactionError};
 use fwc::kernel::wire::Request;
 use serde_json::Value;
 use support::{
-    Connection, Link, Mirror, Namespace, Nginx, Packet, Ran, Spec, Wrk, apply, passes, tcp_connect, try_apply,
+    Connection, Link, Mirror, Namespace, Nginx, Packet, Ran, Spec, Wrk, apply, compile, passes, tcp_connect, try_apply,
 };
 
 const NEW_TABLE: u16 = 0xa00;
@@ -301,9 +300,8 @@ fn the_kernel_s_refusal_names_the_rule_the_set_the_chain() {
     let yaml = "block: [192.0.2.0/28, 198.51.100.7]\nservices:\n  web: {listen: \"203.0.113.5:80,443\", stateless: true}\n  \
                 ssh: {listen: \"*:22\"}\n";
     apply(&namespace, WEB);
-    let before = namespace.ok(["nft", "-s", "list", "ruleset"]);
-    let outcome = fwc::compile::check_text("spec.yaml", yaml, Path::new(""));
-    let compiled = outcome.compiled.expect("a good spec");
+    let before = namespace.ruleset();
+    let compiled = compile(yaml);
     let program = Program::of(&compiled.ruleset, &Header { version: "0.0.0", spec_hash: "0" });
     let set = program.sets.first().expect("a set").name.clone();
     let rule = "rule 1 of chain raw_prerouting";
@@ -321,7 +319,7 @@ fn the_kernel_s_refusal_names_the_rule_the_set_the_chain() {
         let Err(TransactionError::Rejected(rejections)) = refused else { panic!("{subject}: {refused:?}") };
         let named = &rejections[0].subject.as_ref().expect("a subject").what;
         assert!(named.starts_with(&subject), "{subject}: {rejections:?}");
-        assert_eq!(namespace.ok(["nft", "-s", "list", "ruleset"]), before, "{subject}");
+        assert_eq!(namespace.ruleset(), before, "{subject}");
     }
     // Where something was made for one entry, its place in the spec comes with the refusal.
     let mut messages = messages(&program);

@@ -15,10 +15,6 @@ table ip fwc { chain c { type filter hook input priority 0; counter; }; }
 table inet fwc2 { chain c { counter; }; }
 ";
 
-fn ruleset(namespace: &Namespace) -> String {
-    namespace.ok(["nft", "-s", "list", "ruleset"])
-}
-
 #[test]
 fn apply_says_what_it_did() {
     let namespace = Namespace::new("apply");
@@ -33,7 +29,7 @@ fn apply_says_what_it_did() {
     for figure in ["chains", "rules", "sets", "elements", "bytes"] {
         assert!(said[figure].as_u64().is_some_and(|figure| figure > 0), "{figure}: {said}");
     }
-    let listed = ruleset(&namespace);
+    let listed = namespace.ruleset();
     assert_eq!(listed.lines().filter(|line| line.starts_with("table")).collect::<Vec<_>>(), ["table inet fwc {"]);
 }
 
@@ -43,10 +39,10 @@ fn a_wrong_spec_loads_nothing_and_an_odd_one_loads() {
     let ran = ended(try_apply(&namespace, &Spec::new(WRONG), &["--format", "json"]), 1);
     assert_eq!(ran.stdout, "");
     assert_eq!(codes(&ran.stderr), ["FWC103", "FWC114", "FWC112"]);
-    assert_eq!(ruleset(&namespace), "");
+    assert_eq!(namespace.ruleset(), "");
     let ran = ended(try_apply(&namespace, &Spec::new(ODD), &[]), 0);
     assert!(ran.stderr.contains("FWC209"), "{ran}");
-    assert!(ruleset(&namespace).contains("table inet fwc"));
+    assert!(namespace.ruleset().contains("table inet fwc"));
 }
 
 #[test]
@@ -59,14 +55,14 @@ fn a_dry_run_changes_nothing() {
         if loaded {
             ended(try_apply(&namespace, &Spec::new(ODD), &[]), 0);
         }
-        let before = ruleset(&namespace);
+        let before = namespace.ruleset();
         assert_eq!(before.contains("table inet fwc {"), loaded);
         let ran = ended(try_apply(&namespace, &web, &["--dry-run"]), 0);
         assert!(ran.stdout.starts_with("table inet fwc: would load"), "{ran}");
-        assert_eq!(ruleset(&namespace), before);
+        assert_eq!(namespace.ruleset(), before);
         let said = json(&ended(try_apply(&namespace, &web, &["--dry-run", "--format", "json"]), 0).stdout);
         assert_eq!(said["result"], "would load");
-        assert_eq!(ruleset(&namespace), before);
+        assert_eq!(namespace.ruleset(), before);
     }
 }
 
@@ -91,7 +87,7 @@ fn while_owned(namespace: &Namespace, work: impl FnOnce() + Send) {
 fn what_the_kernel_refuses_is_named_also_by_a_dry_run() {
     let namespace = Namespace::new("owned");
     while_owned(&namespace, || {
-        let before = ruleset(&namespace);
+        let before = namespace.ruleset();
         for more in [&["--format", "json"][..], &["--format", "json", "--dry-run"]] {
             let ran = ended(try_apply(&namespace, &Spec::new(WEB), more), 3);
             assert_eq!(ran.stdout, "");
@@ -100,7 +96,7 @@ fn what_the_kernel_refuses_is_named_also_by_a_dry_run() {
             let message = found["message"].as_str().expect("a message");
             assert!(message.starts_with("the kernel refused table inet fwc: "), "{message}");
             assert!(message.contains("nothing was changed"), "{message}");
-            assert_eq!(ruleset(&namespace), before);
+            assert_eq!(namespace.ruleset(), before);
         }
     });
 }
@@ -109,11 +105,11 @@ fn what_the_kernel_refuses_is_named_also_by_a_dry_run() {
 fn a_sandbox_leaves_nothing_behind() {
     let namespace = Namespace::new("sandbox");
     namespace.write_nft(OTHERS);
-    let before = ruleset(&namespace);
+    let before = namespace.ruleset();
     let ran = ended(namespace.fwc(&["apply", &Spec::new(WEB).path(), "--sandbox"]), 0);
     assert!(ran.stdout.starts_with("table inet fwc: checked in a sandbox"), "{ran}");
     ended(namespace.fwc(&["check", "--kernel", &Spec::new(WEB).path()]), 0);
-    assert_eq!(ruleset(&namespace), before);
+    assert_eq!(namespace.ruleset(), before);
 }
 
 #[test]
@@ -133,17 +129,17 @@ fn a_namespace_that_is_not_there_is_a_failure_of_the_host() {
 fn remove_deletes_what_fwc_loaded_and_nothing_else() {
     let namespace = Namespace::new("remove");
     namespace.write_nft(OTHERS);
-    let others = ruleset(&namespace);
+    let others = namespace.ruleset();
     ended(try_apply(&namespace, &Spec::new(WEB), &[]), 0);
-    assert_ne!(ruleset(&namespace), others);
+    assert_ne!(namespace.ruleset(), others);
     // In the namespace, and from outside.
     let ran = ended(namespace.fwc(&["remove"]), 0);
     assert_eq!(ran.stdout, "table inet fwc: removed\n");
-    assert_eq!(ruleset(&namespace), others);
+    assert_eq!(namespace.ruleset(), others);
     ended(try_apply(&namespace, &Spec::new(WEB), &[]), 0);
     let remove = || json(&ended(fwc(&["remove", "--netns", namespace.name(), "--format", "json"]), 0).stdout);
     assert_eq!(remove(), serde_json::json!({"format": "fwc-remove", "version": 1, "removed": true}));
-    assert_eq!(ruleset(&namespace), others);
+    assert_eq!(namespace.ruleset(), others);
     assert_eq!(remove()["removed"], false);
-    assert_eq!(ruleset(&namespace), others);
+    assert_eq!(namespace.ruleset(), others);
 }

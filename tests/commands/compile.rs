@@ -41,9 +41,9 @@ fn nft_loads_the_text_once_and_again() {
         let text = fwc(&["compile", &format!("examples/{example}.yaml"), "-t", "nft"]).expect_success(example);
         // Loading replaces what an earlier load left.
         namespace.write_nft(&text);
-        let once = namespace.ok(["nft", "-s", "list", "ruleset"]);
+        let once = namespace.ruleset();
         namespace.write_nft(&text);
-        assert_eq!(once, namespace.ok(["nft", "-s", "list", "ruleset"]), "{example}");
+        assert_eq!(once, namespace.ruleset(), "{example}");
         // nft writes some rules in its own way, and fwc knows them all the same.
         let status = ended(namespace.fwc(&["status"]), 0);
         assert!(status.stdout.contains("as it was applied"), "{status}");

@@ -127,6 +127,12 @@ impl Namespace {
         self.run_with(["nft", "-f", "-"], ruleset).expect_success(&format!("loading\n{ruleset}\nby nft"));
     }
 
+    /// All nftables rules, as nft lists them without the values of counters.
+    #[track_caller]
+    pub fn ruleset(&self) -> String {
+        self.ok(["nft", "-s", "list", "ruleset"])
+    }
+
     /// Sets a sysctl by its path below /proc/sys, such as `net/ipv4/ip_forward`.
     #[track_caller]
     pub fn set_sysctl(&self, path: &str, value: &str) {

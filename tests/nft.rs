@@ -351,3 +351,15 @@ proptest! {
         same(&program(&text).text(), &program(&text).text(), "twice");
     }
 }
+
+#[test]
+fn nft_reads_every_name_of_a_protocol_as_the_same_number() {
+    let (ports, plain): (Vec<_>, Vec<_>) =
+        fwc::net::Protocol::names().partition(|name| name.parse::<fwc::net::Protocol>().unwrap().has_ports());
+    let (ports, plain) = (ports.join(", "), plain.join(", "));
+    holds(&program(&format!(
+        "services:\n  ports: {{listen: \"*:80\", protocol: [{ports}]}}\n  plain: {{listen: \"*\", protocol: [{plain}]}}\n"
+    )));
+    // A protocol in a rule of its own.
+    holds(&program("nat: [{dnat: {listen: \"*\", protocol: ipip, to: 10.0.0.8}}]"));
+}

@@ -7,7 +7,7 @@ use super::program::{
     Chain, Condition, ConntrackState, Direction, Element, Elements, Field, Program, Rule, Selector, Set, Side, TABLE,
     Value, Verdict,
 };
-use crate::net::{AddrRange, Family};
+use crate::net::{AddrRange, Family, Protocol};
 use crate::ruleset::Hook;
 use crate::spec::Fate;
 
@@ -102,13 +102,21 @@ fn value_text(f: &mut Formatter<'_>, value: &Value) -> fmt::Result {
     match value {
         Value::Interface(name) => write!(f, "\"{name}\""),
         Value::Addresses(range) => range.fmt(f),
-        Value::Protocol(protocol) => protocol.fmt(f),
+        Value::Protocol(protocol) => protocol_text(f, *protocol),
         Value::Ports(first, last) => ports_text(f, (*first, *last)),
     }
 }
 
 fn ports_text(f: &mut Formatter<'_>, (first, last): (u16, u16)) -> fmt::Result {
     if first == last { first.fmt(f) } else { write!(f, "{first}-{last}") }
+}
+
+/// To nft, which asks /etc/protocols, `ipip` is the protocol 94. The one that everybody means is `ipencap` there.
+fn protocol_text(f: &mut Formatter<'_>, protocol: Protocol) -> fmt::Result {
+    match protocol.number() {
+        4 => f.write_str("4"),
+        _ => protocol.fmt(f),
+    }
 }
 
 fn type_name(field: Field) -> &'static str {
@@ -186,7 +194,10 @@ fn condition_text(f: &mut Formatter<'_>, program: &Program, condition: &Conditio
             selector_text(f, Selector::Address(range.family(), *side))?;
             write!(f, " {range}")
         }
-        Condition::Protocol(protocol) => write!(f, "meta l4proto {protocol}"),
+        Condition::Protocol(protocol) => {
+            f.write_str("meta l4proto ")?;
+            protocol_text(f, *protocol)
+        }
         Condition::Ports(protocol, side, ports) => {
             match protocol {
                 Some(protocol) => write!(f, "{protocol} {}", port_word(*side))?,

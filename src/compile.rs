@@ -1,5 +1,6 @@
 //! The way of the data, read aloud: read, resolve, lower.
 
+use std::cell::OnceCell;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -18,8 +19,8 @@ use crate::spec::{NatConflict, Spec};
 pub struct Compiled {
     /// What it means.
     pub policy: Policy,
-    /// The rules.
-    pub ruleset: Ruleset,
+    /// The rules, once somebody has asked for them.
+    ruleset: OnceCell<Ruleset>,
     /// Whether live NAT rules that touch no stateless flow are let through.
     pub nat_conflict: NatConflict,
     /// The spec's first file as a whole, for what no single token says.
@@ -29,6 +30,12 @@ pub struct Compiled {
 }
 
 impl Compiled {
+    /// The rules. They are made when they are first asked for: checking a spec needs none.
+    #[must_use]
+    pub fn ruleset(&self) -> &Ruleset {
+        self.ruleset.get_or_init(|| lower(&self.policy))
+    }
+
     /// Where a missing service would be written: beside the last one, else anywhere in the spec.
     #[must_use]
     pub fn beside_services(&self) -> Place {
@@ -71,7 +78,7 @@ fn finish(sources: Sources, spec: Option<Spec>, mut diagnostics: Vec<Diagnostic>
     diagnostics.sort_by_key(|found| found.labels.first().map(|label| (label.place, found.finding.code)));
     let sound = !diagnostics.iter().any(Diagnostic::is_error);
     let compiled = spec.files.first().filter(|_| sound).map(|&whole| Compiled {
-        ruleset: lower(&policy),
+        ruleset: OnceCell::new(),
         nat_conflict: spec.nat_conflict.map_or(NatConflict::Any, |mode| mode.value),
         whole,
         hash: hash(&sources),

@@ -27,7 +27,7 @@ const FOLDER: &str = "tests/golden/iptables";
 const HEADER: Header = Header { version: "0.0.0", spec_hash: "0" };
 
 fn files(text: &str) -> Artifacts {
-    artifacts(&compile(text).ruleset, &HEADER)
+    artifacts(compile(text).ruleset(), &HEADER)
 }
 
 #[test]
@@ -111,15 +111,15 @@ fn every_restore_program_takes_generated_texts() {
 /// Leads packets through the texts and through the evaluator.
 fn texts_mean_what_the_rules_mean(text: &str, seed: u64, packets: usize) {
     let compiled = compile(text);
-    let files = artifacts(&compiled.ruleset, &HEADER);
+    let files = artifacts(compiled.ruleset(), &HEADER);
     let ipset = files.ipset.as_deref();
     let (v4, v6) = (Rules::read(&files.v4, ipset), Rules::read(&files.v6, ipset));
     let mut dice = near::Dice(seed);
     for _ in 0..packets {
-        let packet = near::packet(&compiled.ruleset, &mut dice);
+        let packet = near::packet(compiled.ruleset(), &mut dice);
         let rules = if packet.family() == Family::V4 { &v4 } else { &v6 };
-        let journey = evaluate(&compiled.ruleset, &packet);
-        let got = rules.judge(&packet, compiled.ruleset.tracks);
+        let journey = evaluate(compiled.ruleset(), &packet);
+        let got = rules.judge(&packet, compiled.ruleset().tracks);
         assert_eq!(got, (journey.fate, journey.tracking), "{text}\n{packet:?}");
     }
 }
@@ -138,7 +138,7 @@ proptest! {
     fn the_same_spec_gives_the_same_bytes(text in prop_oneof![generate::spec(), generate::nat_spec()]) {
         let first = files(&text);
         assert_eq!(first, files(&text));
-        assert_eq!(first, artifacts(&compile(&text).ruleset.clone(), &HEADER));
+        assert_eq!(first, artifacts(compile(&text).ruleset(), &HEADER));
     }
     #[test]
     fn generated_texts_mean_what_the_rules_mean(

@@ -17,7 +17,7 @@ const BOTH: [Variant; 2] = [Variant::Nft, Variant::Legacy];
 /// Compiles a spec and loads its files.
 #[track_caller]
 fn load(namespace: &Namespace, spec: &str, variant: Variant) {
-    let files = artifacts(&compile(spec).ruleset, &Header { version: "0.0.0", spec_hash: "0" });
+    let files = artifacts(compile(spec).ruleset(), &Header { version: "0.0.0", spec_hash: "0" });
     let folder = tempfile::tempdir().unwrap();
     write_files(folder.path(), &files);
     iptables_load(namespace, folder.path(), variant);

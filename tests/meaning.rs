@@ -30,7 +30,7 @@ fn the_examples_keep_their_promises() {
                 packets.push(packet.mirrored());
             }
             for packet in packets {
-                let journey = evaluate(&compiled.ruleset, &packet);
+                let journey = evaluate(compiled.ruleset(), &packet);
                 let expected = (test.expect.map(|e| e.value), test.tracking.map(|t| t.value));
                 let got = (expected.0.map(|_| journey.fate), expected.1.map(|_| journey.tracking));
                 assert_eq!(expected, got, "{}: {packet:?} {:#?}", file.display(), journey.steps);
@@ -45,9 +45,9 @@ fn the_examples_keep_their_promises() {
 fn nothing_looks_at_conntrack_when_nothing_needs_it() {
     let quiet =
         compile("policy: {output: drop}\nconntrack: disabled\nservices: {web: {listen: \"*:80\", stateless: true}}\n");
-    assert!(!quiet.ruleset.tracks);
+    assert!(!quiet.ruleset().tracks);
     let kept = compile("policy: {output: drop}\nservices: {web: {listen: \"*:80\"}}\n");
-    assert!(kept.ruleset.tracks);
+    assert!(kept.ruleset().tracks);
 }
 
 /// An address that an endpoint or a list of sources stands for.
@@ -120,8 +120,8 @@ proptest! {
             if blocked(&compiled, &packet) {
                 return;
             }
-            let there = evaluate(&compiled.ruleset, &packet);
-            let back = evaluate(&compiled.ruleset, &packet.mirrored());
+            let there = evaluate(compiled.ruleset(), &packet);
+            let back = evaluate(compiled.ruleset(), &packet.mirrored());
             assert_eq!(there.tracking, back.tracking, "{text}\n{packet:?}");
             if entry.tracking == Tracking::Untracked {
                 assert_eq!(there.tracking, Tracking::Untracked, "{text}\n{packet:?}");
@@ -139,7 +139,7 @@ proptest! {
             let mut back = packet.mirrored();
             back.header = PacketHeader::Tcp(to, from, TcpFlags::SYN);
             back.state = State::New;
-            let journey = evaluate(&compiled.ruleset, &back);
+            let journey = evaluate(compiled.ruleset(), &back);
             if let Some(rule) = journey.steps.last().and_then(|step| step.decided_by) {
                 let reply = matches!(rule.origin, fwc::ruleset::Origin::Entry(_, fwc::ruleset::Leg::Reply, _));
                 assert!(!reply, "{text}\n{back:?}\n{rule:?}");
@@ -153,13 +153,13 @@ proptest! {
         each_flow(&compiled, |_, packet| {
             let Some(block) = compiled.policy.block else { return };
             if packet.direction != Direction::Out && compiled.policy.sets.contains(block, packet.source) {
-                assert_eq!(evaluate(&compiled.ruleset, &packet).fate, Fate::Drop, "{text}\n{packet:?}");
+                assert_eq!(evaluate(compiled.ruleset(), &packet).fate, Fate::Drop, "{text}\n{packet:?}");
             }
         });
     }
 
     #[test]
     fn nat_specs_compile(text in generate::nat_spec()) {
-        assert!(compile(&text).ruleset.tracks);
+        assert!(compile(&text).ruleset().tracks);
     }
 }

@@ -30,7 +30,7 @@ use support::{Link, Mirror, Namespace, compile, examples, folders, udp_seen_as};
 const HEADER: Header<'static> = Header { version: "0.0.0", spec_hash: "0123456789abcdef" };
 
 fn program(text: &str) -> Program {
-    Program::of(&compile(text).ruleset, &HEADER)
+    Program::of(compile(text).ruleset(), &HEADER)
 }
 
 fn same(left: &str, right: &str, what: &str) {
@@ -98,13 +98,13 @@ fn holds(program: &Program) -> String {
 /// The program does with packets what the rules say.
 fn means_the_same(text: &str, packets: usize) {
     let compiled = compile(text);
-    let program = Program::of(&compiled.ruleset, &HEADER);
+    let program = Program::of(compiled.ruleset(), &HEADER);
     interpreter::sound(&program);
     let mut rng = TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
     for _ in 0..packets {
-        let packet = packets::packet(&compiled.ruleset, &mut rng);
-        let journey = evaluate(&compiled.ruleset, &packet);
-        let got = interpreter::carry_out(&program, compiled.ruleset.tracks, &packet);
+        let packet = packets::packet(compiled.ruleset(), &mut rng);
+        let journey = evaluate(compiled.ruleset(), &packet);
+        let got = interpreter::carry_out(&program, compiled.ruleset().tracks, &packet);
         assert_eq!((journey.tracking, journey.fate), got, "{packet:?}\n{text}\n{}", program.text());
     }
 }
@@ -289,7 +289,7 @@ fn each_accepted_packet_counts_once_for_its_entry_and_direction() {
 #[test]
 fn the_examples_load_in_both_forms_and_list_alike() {
     for file in examples() {
-        holds(&Program::of(&check(&file).compiled.unwrap().ruleset, &HEADER));
+        holds(&Program::of(check(&file).compiled.unwrap().ruleset(), &HEADER));
     }
 }
 

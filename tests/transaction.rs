@@ -302,7 +302,7 @@ fn the_kernel_s_refusal_names_the_rule_the_set_the_chain() {
     apply(&namespace, WEB);
     let before = namespace.ruleset();
     let compiled = compile(yaml);
-    let program = Program::of(&compiled.ruleset, &Header { version: "0.0.0", spec_hash: "0" });
+    let program = Program::of(compiled.ruleset(), &Header { version: "0.0.0", spec_hash: "0" });
     let set = program.sets.first().expect("a set").name.clone();
     let rule = "rule 1 of chain raw_prerouting";
     // An expression that no kernel has, a chain type that no kernel has, a key that is too long.

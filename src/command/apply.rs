@@ -161,8 +161,15 @@ impl Report {
 
     fn human(&self, compiled: &Compiled) -> String {
         let mut text = format!(
-            "table inet fwc: {}\n  {} entries, {} of them stateless; {} chains, {} rules, {} sets with {} elements; one transaction of {} bytes\n",
-            self.result, self.entries, self.stateless, self.chains, self.rules, self.sets, self.elements, self.bytes,
+            "table inet fwc: {}\n  {}, {} stateless; {} chains, {} rules, {} sets with {} elements; one transaction of {} bytes\n",
+            self.result,
+            super::entries(self.entries),
+            self.stateless,
+            self.chains,
+            self.rules,
+            self.sets,
+            self.elements,
+            self.bytes,
         );
         let policy = &compiled.policy;
         let tracked = if policy.tracks { "what is not stateless is tracked" } else { "nothing is tracked" };

@@ -21,7 +21,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(super) fn all(compiled: &Compiled) -> Vec<Artifact> {
     let mut artifacts = vec![Artifact { target: Target::Nft, file: "fwc.nft", text: nft_text(compiled) }];
     let header = Header { version: VERSION, spec_hash: &compiled.hash };
-    let files = iptables::artifacts(&compiled.ruleset, &header);
+    let files = iptables::artifacts(compiled.ruleset(), &header);
     artifacts.push(Artifact { target: Target::Iptables, file: "rules.v4", text: files.v4 });
     artifacts.push(Artifact { target: Target::Ip6tables, file: "rules.v6", text: files.v6 });
     let ipset = files.ipset.map(|text| Artifact { target: Target::Ipset, file: "rules.ipset", text });

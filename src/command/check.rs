@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::host::sandbox::Sandbox;
 use super::output::Output;
-use super::{Failure, exit};
+use super::{Failure, entries, exit};
 use crate::cli::{CheckArgs, Format};
 use crate::compile::{self, Outcome};
 use crate::diagnostic::{Diagnostic, Severity, github, json, sarif};
@@ -57,7 +57,7 @@ fn summary(spec: &Path, outcome: &Outcome, kernel: Option<&str>) -> String {
     let size = outcome.compiled.as_ref().map_or(String::new(), |compiled| {
         let stateless =
             compiled.policy.entries.iter().filter(|e| e.tracking == crate::spec::Tracking::Untracked).count();
-        format!(" ({} entries, {stateless} stateless)", compiled.policy.entries.len())
+        format!(" ({}, {stateless} stateless)", entries(compiled.policy.entries.len()))
     });
     let kernel = kernel.map_or(String::new(), |report| format!("; {report}"));
     format!("{}: {verdict}{size}{kernel}", spec.display())

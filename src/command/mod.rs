@@ -40,6 +40,11 @@ impl From<io::Error> for Failure {
     }
 }
 
+/// How many entries, in words.
+fn entries(count: usize) -> String {
+    if count == 1 { "1 entry".to_string() } else { format!("{count} entries") }
+}
+
 /// Does what was typed.
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {

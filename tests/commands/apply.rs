@@ -19,7 +19,7 @@ table inet fwc2 { chain c { counter; }; }
 fn apply_says_what_it_did() {
     let namespace = Namespace::new("apply");
     let said = ended(try_apply(&namespace, &Spec::new(WEB), &[]), 0);
-    assert!(said.stdout.starts_with("table inet fwc: loaded\n  2 entries, 1 of them stateless"), "{said}");
+    assert!(said.stdout.starts_with("table inet fwc: loaded\n  2 entries, 1 stateless"), "{said}");
     assert!(said.stdout.contains("input drop, output accept, forward untouched"), "{said}");
     let said = json(&ended(try_apply(&namespace, &Spec::new(WEB), &["--format", "json"]), 0).stdout);
     assert_eq!((said["format"].as_str(), said["version"].as_u64()), (Some("fwc-apply"), Some(1)));

@@ -34,7 +34,7 @@ fn each_spec_counts_by_itself() {
     let ran = ended(fwc(&["check", &wrong.path(), &good.path(), &odd.path()]), 1);
     let last: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("spec.yaml: ")).collect();
     let verdicts: Vec<&str> = last.iter().map(|line| line.split_once("spec.yaml: ").expect("a verdict").1).collect();
-    assert_eq!(verdicts, ["3 errors", "ok (2 entries, 1 stateless)", "1 warning (1 entries, 1 stateless)"], "{ran}");
+    assert_eq!(verdicts, ["3 errors", "ok (2 entries, 1 stateless)", "1 warning (1 entry, 1 stateless)"], "{ran}");
 
     let ran = ended(fwc(&["check", "--format", "json", &wrong.path(), &good.path(), &odd.path()]), 1);
     assert_eq!(codes(&ran.stdout), ["FWC103", "FWC114", "FWC112", "FWC209"], "{ran}");
@@ -50,7 +50,7 @@ fn a_directory_is_one_spec_of_the_yaml_files_in_it() {
     write("10-sets.yaml", "sets: {ours: [203.0.113.5]}\n");
     write("README.txt", "not: [a spec\n");
     let ran = ended(fwc(&["check", path]), 0);
-    assert!(ran.stderr.contains("ok (1 entries, 1 stateless)"), "{ran}");
+    assert!(ran.stderr.contains("ok (1 entry, 1 stateless)"), "{ran}");
 
     write("30-again.yaml", "services: {web: {listen: \"$ours:81\"}}\n");
     let ran = ended(fwc(&["check", path, "--format", "json"]), 1);

@@ -26,7 +26,7 @@ pub(crate) fn program(compiled: &Compiled) -> nft::Program {
 
 fn unsigned(compiled: &Compiled) -> nft::Program {
     let header = Header { version: env!("CARGO_PKG_VERSION"), spec_hash: &compiled.hash };
-    nft::Program::of(&compiled.ruleset, &header)
+    nft::Program::of(compiled.ruleset(), &header)
 }
 
 /// Makes the messages. The table's comment carries the identity that the table will have, so that anybody can tell later whether it still has it.

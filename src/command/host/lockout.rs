@@ -31,7 +31,7 @@ pub(crate) fn session(compiled: &Compiled, ssh: &SshConnection, local: &[LocalAd
     };
     // A session that conntrack has not seen begin is new to it, so what holds for a first packet holds for the session.
     [packet.clone(), packet.mirrored()].iter().find_map(|packet| {
-        let journey = evaluate(&compiled.ruleset, packet);
+        let journey = evaluate(compiled.ruleset(), packet);
         (journey.fate == Fate::Drop).then(|| {
             let last = journey.steps.last();
             let decided = match last.map(|step| (step.hook, step.decided_by)) {

@@ -6,7 +6,7 @@ use super::kernel_failure;
 use crate::compile::Compiled;
 use crate::diagnostic::Diagnostic;
 use crate::kernel::conntrack::{self, Entry};
-use crate::kernel::host::local_addresses;
+use crate::kernel::host::{self, local_addresses};
 use crate::kernel::socket::Socket;
 use crate::net::{PacketHeader, Protocol, TcpFlags};
 use crate::packet::{Fragment, Packet, Untracked};
@@ -14,11 +14,12 @@ use crate::spec::{Direction, State};
 
 /// Deletes them, and only them, and gives their number.
 pub(crate) fn delete(compiled: &Compiled, socket: &mut Socket) -> Result<usize, Diagnostic> {
-    if !compiled.policy.has_stateless() {
+    let is_empty = host::conntrack().is_some_and(|table| table.count == 0);
+    if is_empty || !compiled.policy.has_stateless() {
         return Ok(0);
     }
     let local: Vec<IpAddr> = local_addresses().into_iter().map(|local| local.address).collect();
-    let untracked = Untracked::of(&compiled.ruleset);
+    let untracked = Untracked::of(compiled.ruleset());
     let is_stale = |entry: &Entry| packet(entry, &local).is_some_and(|packet| untracked.covers(&packet));
     let stale = conntrack::entries(socket, is_stale).map_err(|error| kernel_failure(&error))?;
     conntrack::delete(socket, &stale).map_err(|error| kernel_failure(&error))

@@ -15,6 +15,10 @@ use crate::spec::Tracking;
 const MOST: usize = 100;
 
 pub(super) fn check(policy: &Policy) -> Vec<Diagnostic> {
+    let any = |tracking| policy.entries.iter().any(|entry| entry.tracking == tracking);
+    if !any(Tracking::Tracked) || !any(Tracking::Untracked) {
+        return Vec::new();
+    }
     let index = Index::of(policy);
     let mut found = Vec::new();
     for entry in policy.entries.iter().filter(|entry| entry.tracking == Tracking::Tracked) {

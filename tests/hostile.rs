@@ -119,6 +119,15 @@ fn nesting() {
 }
 
 #[test]
+fn sets_that_contain_each_other() {
+    let last = 20_000;
+    let chain: String = (0..last).map(|n| format!("  s{n}: [$s{}]\n", n + 1)).collect();
+    ends_in("FWC202", format!("sets:\n{chain}  s{last}: [$s0]\nblock: $s0\n"));
+    // Sound as far as the sets go.
+    ends_in("FWC201", format!("sets:\n{chain}  s{last}: [192.0.2.1]\nblock: [$s0, $none]\n"));
+}
+
+#[test]
 fn alias_bombs() {
     let mut laughs = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_string();
     for level in 1..30 {

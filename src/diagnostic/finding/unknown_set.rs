@@ -23,12 +23,16 @@ left out in silence would be worse than no rule at all.
 ",
 };
 
+/// More sets than a person reads through in a help line.
+const MOST_LISTED: usize = 20;
+
 /// `$name` at `place` is unknown; `known` are the sets that exist.
 pub fn report<'a>(name: &str, place: Place, known: impl IntoIterator<Item = &'a str>) -> Diagnostic {
     let known: Vec<&str> = known.into_iter().collect();
     let help = match nearest(name, known.iter().copied()) {
         Some(near) => format!("did you mean `${near}`?"),
         None if known.is_empty() => format!("add it: `sets: {{{name}: [192.0.2.0/24]}}`"),
+        None if known.len() > MOST_LISTED => format!("add it under `sets`: `{name}: [192.0.2.0/24]`"),
         None => format!(
             "add it under `sets`, or use one of {}",
             known.iter().map(|k| format!("`${k}`")).collect::<Vec<_>>().join(", ")

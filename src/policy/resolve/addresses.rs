@@ -1,6 +1,6 @@
 //! Sets and lists of addresses.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Diagnostic, finding};
 use crate::net::{AddrRange, AddressPattern, AddressSet, Name};
@@ -16,6 +16,21 @@ pub(super) struct Resolver<'a> {
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
+/// A set that is being resolved.
+struct Open<'a> {
+    entry: &'a Entry<SetSpec>,
+    /// The item to look at next.
+    next: usize,
+    /// What the items before it hold.
+    ranges: Vec<AddrRange>,
+}
+
+impl<'a> Open<'a> {
+    fn new(entry: &'a Entry<SetSpec>) -> Self {
+        Open { entry, next: 0, ranges: Vec::new() }
+    }
+}
+
 impl<'a> Resolver<'a> {
     /// Resolves every set of the spec, used or not, so that mistakes in it show.
     pub(super) fn new(specs: &'a [Entry<SetSpec>]) -> Self {
@@ -26,7 +41,7 @@ impl<'a> Resolver<'a> {
             diagnostics: Vec::new(),
         };
         for entry in specs {
-            resolver.set(entry, &mut Vec::new());
+            resolver.set(entry);
         }
         resolver
     }
@@ -40,44 +55,61 @@ impl<'a> Resolver<'a> {
         &self.sets
     }
 
-    /// `path` holds the names of the sets that are being resolved, outermost first.
-    fn set(&mut self, entry: &'a Entry<SetSpec>, path: &mut Vec<&'a Name>) -> Option<Addresses> {
-        let name = &entry.name.value;
-        if let Some(&known) = self.done.get(name) {
+    /// A set, after all those that it contains. Sets may lie in each other as deep as the spec is long, so that this must not recurse.
+    fn set(&mut self, entry: &'a Entry<SetSpec>) -> Option<Addresses> {
+        if let Some(&known) = self.done.get(&entry.name.value) {
             return known;
         }
-        path.push(name);
-        let content: AddressSet = match &entry.value {
-            SetSpec::File { ranges, .. } => ranges.iter().copied().collect(),
-            SetSpec::Inline(items) => {
-                let mut ranges = Vec::new();
-                for item in items {
-                    self.item(item, path, &mut ranges);
-                }
-                ranges.into_iter().collect()
+        let mut open = vec![Open::new(entry)];
+        let mut path = HashSet::from([&entry.name.value]);
+        while let Some(mut top) = open.pop() {
+            if let Some(inner) = self.proceed(&mut top, &path) {
+                path.insert(&inner.name.value);
+                open.extend([top, Open::new(inner)]);
+                continue;
             }
-        };
-        path.pop();
-        let resolved = (!content.is_empty()).then(|| Addresses::Set(self.sets.intern(name.as_str(), content)));
-        self.done.insert(name, resolved);
-        resolved
+            let name = &top.entry.name.value;
+            let content: AddressSet = top.ranges.into_iter().collect();
+            let resolved = (!content.is_empty()).then(|| Addresses::Set(self.sets.intern(name.as_str(), content)));
+            self.done.insert(name, resolved);
+            path.remove(name);
+        }
+        self.done.get(&entry.name.value).copied().flatten()
     }
 
-    fn item(&mut self, item: &Placed<AddressPattern>, path: &mut Vec<&'a Name>, into: &mut Vec<AddrRange>) {
+    /// Takes in what the set holds, up to a set in it that is not resolved yet. `path` has the names of the sets that are open.
+    fn proceed(&mut self, top: &mut Open<'a>, path: &HashSet<&'a Name>) -> Option<&'a Entry<SetSpec>> {
+        let items = match &top.entry.value {
+            SetSpec::File { ranges, .. } => {
+                top.ranges.extend(ranges);
+                return None;
+            }
+            SetSpec::Inline(items) => items,
+        };
+        while let Some(item) = items.get(top.next) {
+            if let AddressPattern::Set(name) = &item.value
+                && let Some(&inner) = self.specs.get(name)
+                && !self.done.contains_key(name)
+            {
+                if !path.contains(name) {
+                    return Some(inner);
+                }
+                let diagnostic = finding::set_of_sets::circular(name.as_str(), inner.name.place, item.place);
+                self.diagnostics.push(diagnostic);
+            } else {
+                self.item(item, &mut top.ranges);
+            }
+            top.next += 1;
+        }
+        None
+    }
+
+    fn item(&mut self, item: &Placed<AddressPattern>, into: &mut Vec<AddrRange>) {
         match &item.value {
             AddressPattern::Range(range) => into.push(*range),
             AddressPattern::Any => self.diagnostics.push(finding::set_of_sets::star(item.place)),
-            AddressPattern::Set(name) => {
-                let Some(&entry) = self.specs.get(name) else {
-                    self.unknown(name, item.place);
-                    return;
-                };
-                if path.contains(&name) {
-                    let diagnostic = finding::set_of_sets::circular(name.as_str(), entry.name.place, item.place);
-                    self.diagnostics.push(diagnostic);
-                    return;
-                }
-                if let Some(Addresses::Set(id)) = self.set(entry, path) {
+            AddressPattern::Set(_) => {
+                if let Some(Addresses::Set(id)) = self.pattern(&item.value, item.place) {
                     let set = self.sets.get(id);
                     into.extend(set.ranges(crate::net::Family::V4).chain(set.ranges(crate::net::Family::V6)));
                 }
@@ -98,7 +130,7 @@ impl<'a> Resolver<'a> {
             AddressPattern::Any => Some(Addresses::Any),
             AddressPattern::Range(range) => Some(Addresses::Range(*range)),
             AddressPattern::Set(name) => match self.specs.get(name) {
-                Some(&entry) => self.set(entry, &mut Vec::new()),
+                Some(&entry) => self.set(entry),
                 None => {
                     self.unknown(name, place);
                     None
@@ -118,7 +150,7 @@ impl<'a> Resolver<'a> {
         }
         let mut ranges = Vec::new();
         for item in items {
-            self.item(item, &mut Vec::new(), &mut ranges);
+            self.item(item, &mut ranges);
         }
         let set: AddressSet = ranges.into_iter().collect();
         (!set.is_empty()).then(|| Addresses::Set(self.sets.intern(label, set)))

@@ -5,16 +5,17 @@
 
 use std::sync::Arc;
 
-use crate::net::PortSet;
+use crate::net::{Family, PortSet};
 use crate::policy::{Addresses, Entry, EntryId, Role, Server, Transport};
 use crate::ruleset::{Leg, Match, Origin, Payload};
 
 /// The leg's packets by endpoint and local ports alone: what decides tracking.
 pub(super) fn by_endpoint(entry: &Entry, server: &Server, leg: Leg) -> Match {
     let payload = payload(entry, server, leg, false);
+    let family = family(server);
     match leg {
-        Leg::Request => Match { destination: server.addresses, payload, ..Match::default() },
-        Leg::Reply => Match { source: server.addresses, payload, ..Match::default() },
+        Leg::Request => Match { family, destination: server.addresses, payload, ..Match::default() },
+        Leg::Reply => Match { family, source: server.addresses, payload, ..Match::default() },
     }
 }
 
@@ -25,16 +26,22 @@ pub(super) fn accepted(entry: &Entry, server: &Server, leg: Leg) -> Match {
         Role::Client { .. } => Addresses::Any,
     };
     let payload = payload(entry, server, leg, leg == Leg::Reply);
+    let family = family(server);
     match leg {
         Leg::Request => {
             let interfaces = match &entry.role {
                 Role::Service { interfaces, .. } => Arc::clone(interfaces),
                 Role::Client { .. } | Role::Forward { .. } => Arc::from([]),
             };
-            Match { interfaces, source: peers, destination: server.addresses, payload, ..Match::default() }
+            Match { family, interfaces, source: peers, destination: server.addresses, payload, ..Match::default() }
         }
-        Leg::Reply => Match { source: server.addresses, destination: peers, payload, ..Match::default() },
+        Leg::Reply => Match { family, source: server.addresses, destination: peers, payload, ..Match::default() },
     }
+}
+
+/// The only family in which the protocol can be matched, if it is not both.
+fn family(server: &Server) -> Option<Family> {
+    (!server.transport.exists_in(Family::V6)).then_some(Family::V4)
 }
 
 fn payload(entry: &Entry, server: &Server, leg: Leg, guarded: bool) -> Payload {

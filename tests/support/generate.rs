@@ -49,8 +49,8 @@ fn services(prefix: &'static str, stateless: bool) -> impl Strategy<Value = Stri
     let base = if stateless { 1_000 } else { 2_000 };
     let service =
         (listen(base), protocols(), from(), interface()).prop_map(|(l, p, f, i)| format!("listen: {l}{p}{f}{i}"));
-    let plain =
-        select(vec!["esp", "gre", "vrrp", "99"]).prop_map(|protocol| format!("listen: \"*\", protocol: {protocol}"));
+    let plain = select(vec!["esp", "gre", "vrrp", "99", "igmp", "[ipip, ah]"])
+        .prop_map(|protocol| format!("listen: \"*\", protocol: {protocol}"));
     let body = if stateless { service.boxed() } else { prop_oneof![4 => service, 1 => plain].boxed() };
     vec(body, 0..4).prop_map(move |bodies| {
         let lines = bodies.iter().enumerate();

@@ -1,4 +1,4 @@
-//! FWC205: a tracked service among the local ports of a stateless client.
+//! FWC205: a service among the local ports of a client with other tracking.
 
 use crate::diagnostic::{Diagnostic, Finding, Severity};
 use crate::source::Place;
@@ -7,7 +7,7 @@ use crate::source::Place;
 pub const FINDING: Finding = Finding {
     code: "FWC205",
     severity: Severity::Error,
-    title: "a tracked service among a stateless client's local ports",
+    title: "a service among the local ports of a client with other tracking",
     explanation: "\
 The replies to a stateless client are known by their shape alone: from the server's endpoint, to one of `local_ports` on this host. They are
 not tracked. A tracked service on one of these ports would lose the requests that come from such a server.
@@ -20,6 +20,10 @@ clients:
 ```
 
 Make the service stateless too, move it out of the range, or narrow `local_ports` (and `net.ipv4.ip_local_port_range` with it).
+
+The other way round, a tracked client with a port in its `local_ports` on which a stateless service listens (NTP uses 123 on both sides) would
+not be tracked, and its replies would be held against the service's `from`. Make the client stateless too, or give it other ports.
+
 A protocol without ports has nothing to tell the two apart: give both entries the same `stateless`.
 ",
 };
@@ -33,6 +37,17 @@ pub fn report(service: &str, endpoint: Place, client: &str, local_ports: Place, 
     )
     .at(endpoint, "tracked")
     .at(local_ports, "replies to these ports are not tracked")
+}
+
+/// The stateless service's endpoint lies in the `local_ports` that a tracked client is given.
+pub fn stateless_service(service: &str, endpoint: Place, client: &str, local_ports: Place, common: &str) -> Diagnostic {
+    Diagnostic::new(
+        &FINDING,
+        format!("`{service}` is stateless, and its {common} is among the `local_ports` of the tracked `{client}`"),
+        "make the client stateless too, or take the service's ports out of its `local_ports`",
+    )
+    .at(endpoint, "what comes to these ports is not tracked")
+    .at(local_ports, "the client's replies come to these")
 }
 
 /// A service and a client of the same protocol without ports disagree about tracking.

@@ -1,10 +1,13 @@
-//! A tracked service must not lie among the local ports of a stateless client.
+//! A service must not lie among the local ports of a client with other tracking.
+
+use std::collections::HashMap;
 
 use super::title;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::local_port_clash as finding;
-use crate::net::{Family, PortSet};
+use crate::net::{Family, Name, PortSet};
 use crate::policy::model::{Entry, Policy, Role, Server, Transport};
+use crate::source::Place;
 use crate::spec::{Spec, Tracking};
 
 /// More pairs than anybody reads.
@@ -12,15 +15,22 @@ const MOST: usize = 100;
 
 pub(super) fn check(spec: &Spec, policy: &Policy) -> Vec<Diagnostic> {
     let clients = || policy.entries.iter().filter_map(|entry| client(entry).map(|ports| (entry, ports)));
-    // Usually a handful: the stateless clients' ranges, and every client of a protocol without ports.
-    let clients: Vec<_> = clients().filter(|(entry, _)| stateless(entry) || has_plain(entry)).collect();
+    // Usually a handful: the stateless clients' ranges, those that are written out, and every client of a protocol without ports.
+    let written: HashMap<&Name, Place> = spec
+        .clients
+        .iter()
+        .filter_map(|entry| Some((&entry.name.value, entry.value.local_ports.as_ref()?.place)))
+        .collect();
+    let counts = |entry: &Entry| stateless(entry) || has_plain(entry) || written.contains_key(&entry.name);
+    let clients: Vec<_> = clients().filter(|(entry, _)| counts(entry)).collect();
     if clients.is_empty() {
         return Vec::new();
     }
+    let (clients, written) = (&clients, &written);
     let services = policy.entries.iter().filter(|entry| matches!(entry.role, Role::Service { .. }));
     services
         .flat_map(|service| service.servers.iter().map(move |server| (service, server)))
-        .flat_map(|service| clients.iter().filter_map(move |&client| pair(spec, policy, service, client)))
+        .flat_map(|service| clients.iter().filter_map(move |&client| pair(written, policy, service, client)))
         .take(MOST)
         .collect()
 }
@@ -41,7 +51,7 @@ fn has_plain(entry: &Entry) -> bool {
 }
 
 fn pair(
-    spec: &Spec,
+    written: &HashMap<&Name, Place>,
     policy: &Policy,
     (service, endpoint): (&Entry, &Server),
     (client, local_ports): (&Entry, &PortSet),
@@ -62,16 +72,27 @@ fn pair(
             server.place,
             &protocol.to_string(),
         )),
-        // A stateless service wins over a tracked client's range: the host never picks a port that a server holds.
-        Transport::Ports(..) if stateless(service) => None,
         Transport::Ports(_, ports) => {
+            let place = written.get(&client.name).copied();
             let (first, last) = ports.common(local_ports)?;
             let common = if first == last { format!("port {first}") } else { format!("port range {first}-{last}") };
-            let written = spec.clients.iter().find(|entry| entry.name.value == client.name);
-            let place = written
-                .and_then(|entry| entry.value.local_ports.as_ref().map(|ports| ports.place))
-                .unwrap_or(client.place);
-            Some(finding::report(&title(service), endpoint.place, &title(client), place, &common))
+            if stateless(service) {
+                // Of a range that is only the default the host never picks a port that a server holds.
+                return Some(finding::stateless_service(
+                    &title(service),
+                    endpoint.place,
+                    &title(client),
+                    place?,
+                    &common,
+                ));
+            }
+            Some(finding::report(
+                &title(service),
+                endpoint.place,
+                &title(client),
+                place.unwrap_or(client.place),
+                &common,
+            ))
         }
     }
 }

@@ -1,5 +1,7 @@
 //! NAT rules.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use super::addresses::Resolver;
 use super::entries::servers;
 use crate::diagnostic::finding::{family_mismatch, nat_shape};
@@ -32,6 +34,7 @@ fn translation(item: &Nat, number: usize, resolver: &mut Resolver<'_>) -> Option
                 resolver.diagnostics.push(diagnostic);
                 return None;
             };
+            exists(address, to.place, resolver)?;
             let family = Family::of(address);
             if let Some(from) = from.as_ref().filter(|_| !resolver.sets().has(sources, family)) {
                 let report = family_mismatch::report("the new source", family, to.place, "`from`", from.place);
@@ -43,6 +46,7 @@ fn translation(item: &Nat, number: usize, resolver: &mut Resolver<'_>) -> Option
         Nat::Dnat { listen, protocols, to } => {
             let listen = servers(listen, protocols, resolver);
             let (address, port) = target(to, resolver)?;
+            exists(address, to.place, resolver)?;
             check_port(&listen, port.is_some(), to.place, resolver)?;
             check_family(&listen, Family::of(address), to.place, resolver)?;
             (!listen.is_empty()).then_some(TranslationKind::Dnat { listen, to: address, port })
@@ -71,7 +75,7 @@ fn sources(
     }
 }
 
-fn target(to: &Placed<Endpoint>, resolver: &mut Resolver<'_>) -> Option<(std::net::IpAddr, Option<u16>)> {
+fn target(to: &Placed<Endpoint>, resolver: &mut Resolver<'_>) -> Option<(IpAddr, Option<u16>)> {
     let address = match &to.value.address {
         AddressPattern::Range(range) => range.as_host(),
         _ => None,
@@ -87,6 +91,21 @@ fn target(to: &Placed<Endpoint>, resolver: &mut Resolver<'_>) -> Option<(std::ne
             None
         }
     }
+}
+
+/// A packet can have the new address. Conntrack does not follow flows to groups.
+fn exists(address: IpAddr, to: Place, resolver: &mut Resolver<'_>) -> Option<()> {
+    let group = address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    if !address.is_unspecified() && !group {
+        return Some(());
+    }
+    let message = format!("{address} is not the address of one host");
+    resolver.diagnostics.push(nat_shape::report(
+        to,
+        message,
+        "write the address of the host that packets go to or come from",
+    ));
+    None
 }
 
 fn check_port(listen: &[Server], has_port: bool, place: Place, resolver: &mut Resolver<'_>) -> Option<()> {

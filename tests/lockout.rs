@@ -41,13 +41,18 @@ fn findings(ran: &Ran) -> Vec<(String, String)> {
 /// The apply is refused with one finding, whose message holds `says` and whose help names the entry for `port`.
 #[track_caller]
 fn is_refused(ran: &Ran, namespace: &Namespace, says: &str, port: u16) {
+    is_refused_with(ran, namespace, says, &format!("ssh: {{listen: \"*:{port}\"}}"));
+}
+
+/// The same with other words in the help.
+#[track_caller]
+fn is_refused_with(ran: &Ran, namespace: &Namespace, says: &str, advice: &str) {
     assert_eq!((ran.status, ran.stdout.as_str()), (1, ""), "{ran}");
     let found = findings(ran);
     assert_eq!(found.len(), 1, "{ran}");
     let (message, help) = &found[0];
     assert!(message.contains(says), "{message}");
-    let entry = format!("ssh: {{listen: \"*:{port}\"}}");
-    assert!(help.contains(&entry) && help.contains("--force FWC401"), "{help}");
+    assert!(help.contains(advice) && help.contains("--force FWC401"), "{help}");
     assert!(!is_loaded(namespace));
 }
 
@@ -118,12 +123,14 @@ fn an_entry_counts_only_if_it_lets_this_session_in() {
 fn a_block_list_with_the_client_in_it_is_noticed() {
     let link = Link::new("block");
     let open = with_entry(WEB, "ssh: {listen: \"*:22\"}");
+    // Another entry would not help.
+    let (says, advice) = ("its source is in `block`", "out of `block`");
     for (blocked, session) in [("203.0.113.7", SESSION), ("\"2001:db8::7\"", "2001:db8::7 1022 2001:db8::5 22")] {
         let spec = format!("block: [{blocked}]\n{open}");
-        is_refused(&apply_from(session, &link.server, &spec, &[]), &link.server, "its source is in `block`", 22);
+        is_refused_with(&apply_from(session, &link.server, &spec, &[]), &link.server, says, advice);
         // Also where everything else is let in.
         let spec = format!("policy: {{input: accept}}\n{spec}");
-        is_refused(&apply_from(session, &link.server, &spec, &[]), &link.server, "its source is in `block`", 22);
+        is_refused_with(&apply_from(session, &link.server, &spec, &[]), &link.server, says, advice);
     }
     is_taken(&apply_from(SESSION, &link.server, &format!("block: [203.0.113.5]\n{open}"), &[]), &link.server);
 }
@@ -134,6 +141,11 @@ fn an_open_input_locks_nobody_out() {
     let _sshd = Nginx::start_as("sshd", &link.server, &["203.0.113.5:22"]);
     let open = format!("policy: {{input: accept}}\n{WEB}");
     is_taken(&apply_from(SESSION, &link.server, &open, &[]), &link.server);
+    // Replies leave only where they are accepted, or tracked.
+    let mute = format!("policy: {{input: accept, output: drop}}\n{WEB}");
+    is_refused(&apply_from("", &link.server, &mute, &[]), &link.server, "203.0.113.5:22", 22);
+    let tracked = with_entry(&mute, "other: {listen: \"*:23\"}");
+    is_taken(&apply_from("", &link.server, &tracked, &[]), &link.server);
 }
 
 #[test]

@@ -34,12 +34,12 @@ pub(crate) fn session(compiled: &Compiled, ssh: &SshConnection, local: &[LocalAd
         let journey = evaluate(compiled.ruleset(), packet);
         (journey.fate == Fate::Drop).then(|| {
             let last = journey.steps.last();
-            let decided = match last.map(|step| (step.hook, step.decided_by)) {
-                Some((Hook::RawPrerouting, Some(_))) => "its source is in `block`",
-                Some((Hook::Output, _)) => "no entry accepts its replies, and `policy.output` is drop",
+            let (client, server) = (ssh.client.to_string(), ssh.server.to_string());
+            let decided = match last.map(|step| step.hook) {
+                Some(Hook::RawPrerouting) => return lockout::blocked(&client, &server, compiled.beside_services()),
+                Some(Hook::Output) => "no entry accepts its replies, and `policy.output` is drop",
                 _ => "no entry accepts it, and `policy.input` is drop",
             };
-            let (client, server) = (ssh.client.to_string(), ssh.server.to_string());
             lockout::session(&client, &server, ssh.server.port(), decided, compiled.beside_services())
         })
     })
@@ -47,7 +47,9 @@ pub(crate) fn session(compiled: &Compiled, ssh: &SshConnection, local: &[LocalAd
 
 /// The ports on which sshd listens without an entry.
 pub(crate) fn listeners(compiled: &Compiled, listeners: &[Listener]) -> Vec<Diagnostic> {
-    if compiled.policy.input == Fate::Accept {
+    // Replies of what has no entry need `output: accept` or tracking.
+    let answers = compiled.policy.output == Fate::Accept || compiled.policy.tracks;
+    if compiled.policy.input == Fate::Accept && answers {
         return Vec::new();
     }
     let mut ports: Vec<u16> = Vec::new();

@@ -33,6 +33,18 @@ pub fn session(client: &str, server: &str, port: u16, decided: &str, place: Plac
     .at(place, format!("nothing accepts tcp from {client} to port {port}: an entry is missing beside this one"))
 }
 
+/// The ssh session that fwc runs in would end, because the client's address is in `block`: no entry helps against that.
+pub fn blocked(client: &str, server: &str, place: Place) -> Diagnostic {
+    Diagnostic::new(
+        &FINDING,
+        format!(
+            "this would cut off the ssh session from {client} to {server} that you are in: its source is in `block`"
+        ),
+        "take its address out of `block`, or apply with `--force FWC401`",
+    )
+    .at(place, "entries do not count for what is in `block`")
+}
+
 /// sshd listens on `port`, and no entry speaks of it.
 pub fn listener(process: &str, address: &str, port: u16, place: Place) -> Diagnostic {
     Diagnostic::new(&FINDING, format!("{process} listens on {address}, and no service has that port"), entry(port))

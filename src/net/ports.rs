@@ -34,6 +34,14 @@ impl PortSet {
         self.0.contains(port)
     }
 
+    /// Whether all of `other` is in it.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let within =
+            |&(start, end): &(u16, u16)| self.ranges().iter().any(|&(first, last)| first <= start && end <= last);
+        other.ranges().iter().all(within)
+    }
+
     /// The first range that both share.
     #[must_use]
     pub fn common(&self, other: &Self) -> Option<(u16, u16)> {

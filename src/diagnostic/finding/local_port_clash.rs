@@ -21,8 +21,9 @@ clients:
 
 Make the service stateless too, move it out of the range, or narrow `local_ports` (and `net.ipv4.ip_local_port_range` with it).
 
-The other way round, a tracked client with a port in its `local_ports` on which a stateless service listens (NTP uses 123 on both sides) would
-not be tracked, and its replies would be held against the service's `from`. Make the client stateless too, or give it other ports.
+The other way round, a tracked client that has only ports on which a stateless service listens (NTP uses 123 on both sides) would not be
+tracked, and its replies would be held against the service's `from`. Make the client stateless too, or give it other ports. Of a
+wider range the host never picks a port that a server holds.
 
 A protocol without ports has nothing to tell the two apart: give both entries the same `stateless`.
 ",
@@ -43,8 +44,8 @@ pub fn report(service: &str, endpoint: Place, client: &str, local_ports: Place, 
 pub fn stateless_service(service: &str, endpoint: Place, client: &str, local_ports: Place, common: &str) -> Diagnostic {
     Diagnostic::new(
         &FINDING,
-        format!("`{service}` is stateless, and its {common} is among the `local_ports` of the tracked `{client}`"),
-        "make the client stateless too, or take the service's ports out of its `local_ports`",
+        format!("`{service}` is stateless, and its {common} is all that the tracked `{client}` has for `local_ports`"),
+        "make the client stateless too, or give it other `local_ports`",
     )
     .at(endpoint, "what comes to these ports is not tracked")
     .at(local_ports, "the client's replies come to these")

@@ -77,7 +77,10 @@ fn pair(
             let (first, last) = ports.common(local_ports)?;
             let common = if first == last { format!("port {first}") } else { format!("port range {first}-{last}") };
             if stateless(service) {
-                // Of a range that is only the default the host never picks a port that a server holds.
+                // Of a range the host never picks a port that a server holds. A client that has no other port is never tracked.
+                if !ports.covers(local_ports) {
+                    return None;
+                }
                 return Some(finding::stateless_service(
                     &title(service),
                     endpoint.place,

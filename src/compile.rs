@@ -12,7 +12,7 @@ use crate::parse;
 use crate::policy::{Policy, Role, resolve};
 use crate::ruleset::Ruleset;
 use crate::source::{Place, Sources};
-use crate::spec::{NatConflict, Spec};
+use crate::spec::Spec;
 
 /// A spec without errors, with what it means.
 #[derive(Debug)]
@@ -21,8 +21,6 @@ pub struct Compiled {
     pub policy: Policy,
     /// The rules, once somebody has asked for them.
     ruleset: OnceCell<Ruleset>,
-    /// Whether live NAT rules that touch no stateless flow are let through.
-    pub nat_conflict: NatConflict,
     /// The spec's first file as a whole, for what no single token says.
     pub whole: Place,
     /// SHA-256 of all texts that make the spec up (spec and set files, in the order read), in hex.
@@ -79,7 +77,6 @@ fn finish(sources: Sources, spec: Option<Spec>, mut diagnostics: Vec<Diagnostic>
     let sound = !diagnostics.iter().any(Diagnostic::is_error);
     let compiled = spec.files.first().filter(|_| sound).map(|&whole| Compiled {
         ruleset: OnceCell::new(),
-        nat_conflict: spec.nat_conflict.map_or(NatConflict::Any, |mode| mode.value),
         whole,
         hash: hash(&sources),
         policy,

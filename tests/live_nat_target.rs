@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Namespace, Spec, try_apply};
+use support::{Connection, Link, Mirror, Namespace, Spec, apply, tcp_connect, try_apply};
 
 /// One stateless service, one stateless routed service, one stateless client, one tracked service.
 const SPEC: &str = "nat_conflict: overlap
@@ -83,4 +83,24 @@ fn both_kinds_of_iptables_tell_it_too() {
         });
         assert_eq!(found, None, "{words}");
     }
+}
+
+/// A destination NAT in output leads the host to itself over lo. There the host reaches its stateless service untracked all the same.
+#[test]
+fn what_the_host_sends_to_itself_is_still_translated() {
+    let link = Link::new("own");
+    let server = &link.server;
+    let (_web, _other) = (Mirror::tcp(server, "203.0.113.5:80"), Mirror::tcp(server, "203.0.113.5:8888"));
+    server.write_nft(
+        "table ip others { chain out { type nat hook output priority -100; ip daddr 203.0.113.7 tcp dport 8080 dnat to 203.0.113.5:8888; }; }",
+    );
+    let translated = || tcp_connect(server, "203.0.113.7:8080");
+    assert_eq!(translated(), Connection::Connected);
+    apply(
+        server,
+        "nat_conflict: overlap\nservices:\n  web: {listen: \"203.0.113.5:80\", stateless: true}\n  ssh: {listen: \"*:22\"}\n",
+    );
+    assert_eq!(translated(), Connection::Connected);
+    assert_eq!(tcp_connect(server, "203.0.113.5:80"), Connection::Connected);
+    assert_eq!(server.conntrack_entries(&["-p", "tcp", "--orig-port-dst", "80"]), Vec::<String>::new());
 }

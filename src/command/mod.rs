@@ -53,6 +53,8 @@ pub fn run(cli: Cli) -> ExitCode {
         output::remark("`--format sarif` and `--format github` are for `fwc check`");
         return ExitCode::from(exit::USAGE);
     }
+    // Writing an artifact is all that compile does with a host.
+    let failed = if matches!(cli.command, Command::Compile(_)) { exit::REFUSED } else { exit::HOST };
     let done = match cli.command {
         Command::Check(arguments) => check::run(output, &arguments),
         Command::Compile(arguments) => compile::run(output, &arguments),
@@ -70,7 +72,7 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         Err(Failure::Io(what, error)) => {
             output::remark(&format!("{what} failed: {error}"));
-            ExitCode::from(exit::HOST)
+            ExitCode::from(failed)
         }
     }
 }

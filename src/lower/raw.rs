@@ -1,9 +1,11 @@
 //! The raw table: what is dropped first of all, and what is not tracked.
 
+use std::sync::Arc;
+
 use super::{entries, entry, host, rule};
 use crate::policy::{Addresses, Entry, Policy, Role, Server};
 use crate::ruleset::{Action, Chain, Hook, Leg, Locality, Match, Origin, Rule};
-use crate::spec::{Fate, Tracking};
+use crate::spec::{Fate, NatConflict, Tracking};
 
 /// Prerouting: the block list, then the legs that come in or are routed.
 pub(super) fn prerouting(policy: &Policy) -> Option<Chain> {
@@ -48,8 +50,11 @@ fn is_host(server: &Server) -> bool {
 pub(super) fn output(policy: &Policy) -> Option<Chain> {
     let mut rules = Vec::new();
     if policy.has_stateless() {
-        // Over lo both legs pass output, and the naive pair would match one of them only.
-        rules.extend(host::loopback(Action::Notrack));
+        match policy.nat_conflict {
+            // Over lo both legs pass output, and the naive pair would match one of them only.
+            NatConflict::Any => rules.extend(host::loopback(Action::Notrack)),
+            NatConflict::Overlap => rules.extend(own_access(policy)),
+        }
     }
     for (id, item) in entries(policy, Tracking::Untracked) {
         let leg = match item.role {
@@ -63,6 +68,21 @@ pub(super) fn output(policy: &Policy) -> Option<Chain> {
         }
     }
     chain(Hook::RawOutput, rules)
+}
+
+/// The host's own access to its stateless services over lo. Where NAT rules are let through, the rest of loopback stays tracked: a
+/// destination NAT in output may lead there.
+fn own_access(policy: &Policy) -> Vec<Rule> {
+    let Some(lo) = host::loopback(Action::Notrack) else { return Vec::new() };
+    let services = entries(policy, Tracking::Untracked).filter(|(_, item)| matches!(item.role, Role::Service { .. }));
+    services
+        .flat_map(|(id, item)| item.servers.iter().map(move |server| (id, item, server)))
+        .map(|(id, item, server)| {
+            let leg = entry::by_endpoint(item, server, Leg::Request);
+            let matching = Match { interfaces: Arc::clone(&lo.matching.interfaces), ..leg };
+            rule(matching, Action::Notrack, entry::origin(id, server, Leg::Request))
+        })
+        .collect()
 }
 
 fn chain(hook: Hook, rules: Vec<Rule>) -> Option<Chain> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::sets::{AddressSets, Addresses};
 use crate::net::{Family, Interface, Name, PortSet, Protocol, Seconds};
 use crate::source::Place;
-use crate::spec::{Fate, Test, Timeout, Tracking};
+use crate::spec::{Fate, NatConflict, Test, Timeout, Tracking};
 
 /// An entry of a policy: an index into [`Policy::entries`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +29,8 @@ pub struct Policy {
     pub entries: Vec<Entry>,
     /// Translations. Empty where anything is stateless, unless `nat_conflict: overlap` let them through.
     pub nat: Vec<Translation>,
+    /// What NAT rules, of the spec or live on the host, the spec lives with.
+    pub nat_conflict: NatConflict,
     /// What `conntrack` asks for.
     pub sizing: Sizing,
     /// Whether anything needs conntrack. If not, no `ct` expression is emitted and the kernel never starts tracking.

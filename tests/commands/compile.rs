@@ -122,7 +122,7 @@ fn a_wrong_spec_and_a_missing_folder_leave_the_old_file() {
     assert_eq!(fs::read_to_string(&file).expect("the file"), "old\n");
 
     let nowhere = folder.path().join("missing/fwc.nft");
-    let ran = ended(fwc(&["compile", &Spec::new(WEB).path(), "-t", "nft", "-o", nowhere.to_str().expect("text")]), 3);
+    let ran = ended(fwc(&["compile", &Spec::new(WEB).path(), "-t", "nft", "-o", nowhere.to_str().expect("text")]), 1);
     assert!(ran.stderr.contains("missing/fwc.nft"), "{ran}");
     assert_eq!(names(folder.path()), ["fwc.nft"]);
 }

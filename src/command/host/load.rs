@@ -89,6 +89,7 @@ fn rejected(first: &Rejection) -> Diagnostic {
     };
     let reason = match first.errno {
         Errno::ENOENT | Errno::EOPNOTSUPP => format!("{} (a kernel module may be missing)", first.errno.desc()),
+        Errno::EPERM => format!("{} (another program may own the table)", first.errno.desc()),
         errno => errno.desc().to_string(),
     };
     let place = first.subject.as_ref().and_then(|subject| subject.place);

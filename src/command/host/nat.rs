@@ -24,7 +24,7 @@ pub(crate) fn check(compiled: &Compiled, socket: &mut Socket) -> Vec<Diagnostic>
         let footprint = footprint(rule);
         let entry = touched(&footprint, policy)
             .or_else(|| rule.target.as_ref().and_then(|target| led_into(policy, &footprint, target)));
-        if entry.is_none() && compiled.nat_conflict == NatConflict::Overlap {
+        if entry.is_none() && policy.nat_conflict == NatConflict::Overlap {
             continue;
         }
         let place = entry.unwrap_or(first).place;

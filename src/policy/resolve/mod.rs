@@ -12,7 +12,7 @@ use super::check;
 use super::model::{Policy, Sizing};
 use super::sets::Addresses;
 use crate::diagnostic::Diagnostic;
-use crate::spec::{Conntrack, Fate, Spec};
+use crate::spec::{Conntrack, Fate, NatConflict, Spec};
 
 /// What a spec means, with everything that is wrong or odd about it. The policy is sound only if no diagnostic is an error.
 #[must_use]
@@ -33,6 +33,7 @@ pub fn resolve(spec: &Spec) -> (Policy, Vec<Diagnostic>) {
         block,
         entries,
         nat,
+        nat_conflict: spec.nat_conflict.map_or(NatConflict::Any, |mode| mode.value),
         sizing: sizing(spec),
         tracks: false,
         ping: spec.ping.is_some_and(|ping| ping.value),

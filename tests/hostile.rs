@@ -128,6 +128,14 @@ fn sets_that_contain_each_other() {
 }
 
 #[test]
+fn sets_that_multiply() {
+    let last = 9_999;
+    let address = |n: usize| format!("10.{}.{}.{}", n / 250 / 250, n / 250 % 250, n % 250 * 2 % 256);
+    let sets: String = (0..last).map(|n| format!("  s{n}: [$s{}, {}]\n", n + 1, address(n))).collect();
+    ends_in("FWC202", format!("sets:\n{sets}  s{last}: [192.0.2.1]\nblock: $s0\n"));
+}
+
+#[test]
 fn alias_bombs() {
     let mut laughs = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_string();
     for level in 1..30 {

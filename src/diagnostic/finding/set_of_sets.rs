@@ -12,7 +12,8 @@ pub const FINDING: Finding = Finding {
 A set may contain other sets (`all: [$admins, $offices]`), but not itself, directly or through others. And it may not contain
 `*`: a set of every address is no set, and a block list with `*` in it would cut the host off.
 
-Take the item out. Where anybody may come in, leave `from` away.
+Take the item out. Where anybody may come in, leave `from` away. What sets take from other sets is limited to 4,194,304 ranges in a spec, so that a
+small spec cannot fill the memory.
 ",
 };
 
@@ -21,6 +22,16 @@ pub fn circular(name: &str, own: Place, place: Place) -> Diagnostic {
     Diagnostic::new(&FINDING, format!("the set `{name}` contains itself"), "take this item out of the set")
         .at(place, "leads back to the set")
         .at(own, "the set")
+}
+
+/// The sets in sets multiply to more than `most` ranges of addresses.
+pub fn too_large(place: Place, most: usize) -> Diagnostic {
+    Diagnostic::new(
+        &FINDING,
+        format!("the sets in sets and lists of this spec come to more than {most} ranges of addresses"),
+        "put fewer sets into each other, or name a large set alone",
+    )
+    .at(place, "too much from here on")
 }
 
 /// `*` stands where only addresses may.

@@ -8,11 +8,16 @@ use crate::policy::sets::{AddressSets, Addresses};
 use crate::source::{Place, Placed};
 use crate::spec::{Entry, SetSpec};
 
+/// How many ranges may be copied from sets into other sets and lists: sets of sets of sets multiply what a small spec says.
+const MOST_COPIED: usize = 1 << 22;
+
 /// Knows the spec's sets, keeps the policy's, and collects what is wrong.
 pub(super) struct Resolver<'a> {
     specs: HashMap<&'a Name, &'a Entry<SetSpec>>,
     done: HashMap<&'a Name, Option<Addresses>>,
     sets: AddressSets,
+    /// Ranges that have been copied from sets.
+    copied: usize,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
@@ -38,6 +43,7 @@ impl<'a> Resolver<'a> {
             specs: specs.iter().map(|entry| (&entry.name.value, entry)).collect(),
             done: HashMap::new(),
             sets: AddressSets::default(),
+            copied: 0,
             diagnostics: Vec::new(),
         };
         for entry in specs {
@@ -111,6 +117,14 @@ impl<'a> Resolver<'a> {
             AddressPattern::Set(_) => {
                 if let Some(Addresses::Set(id)) = self.pattern(&item.value, item.place) {
                     let set = self.sets.get(id);
+                    let before = self.copied;
+                    self.copied = before.saturating_add(set.v4.ranges().len() + set.v6.ranges().len());
+                    if self.copied > MOST_COPIED {
+                        if before <= MOST_COPIED {
+                            self.diagnostics.push(finding::set_of_sets::too_large(item.place, MOST_COPIED));
+                        }
+                        return;
+                    }
                     into.extend(set.ranges(crate::net::Family::V4).chain(set.ranges(crate::net::Family::V6)));
                 }
             }

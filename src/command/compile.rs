@@ -85,7 +85,10 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mode = fs::metadata(path).map_or(0o644, |metadata| metadata.permissions().mode() & 0o7777);
-    let mut file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(mode)).tempfile_in(folder)?;
+    // The name of the temporary file would only confuse.
+    let unnamed = |error: io::Error| io::Error::from(error.kind());
+    let builder = tempfile::Builder::new().permissions(fs::Permissions::from_mode(mode)).tempfile_in(folder);
+    let mut file = builder.map_err(unnamed)?;
     file.write_all(content)?;
     file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;

@@ -53,8 +53,10 @@ pub fn run(cli: Cli) -> ExitCode {
         output::remark("`--format sarif` and `--format github` are for `fwc check`");
         return ExitCode::from(exit::USAGE);
     }
-    // Writing an artifact is all that compile does with a host.
-    let failed = if matches!(cli.command, Command::Compile(_)) { exit::REFUSED } else { exit::HOST };
+    let failed = match cli.command {
+        Command::Apply(_) | Command::Status(_) | Command::Remove(_) => exit::HOST,
+        _ => exit::REFUSED,
+    };
     let done = match cli.command {
         Command::Check(arguments) => check::run(output, &arguments),
         Command::Compile(arguments) => compile::run(output, &arguments),

@@ -17,6 +17,7 @@ pub mod loaded_differs;
 pub mod local_port_clash;
 pub mod lockout;
 pub mod missing_key;
+pub mod mute_host;
 pub mod name;
 pub mod nat_shape;
 pub mod not_permitted;
@@ -81,6 +82,7 @@ pub const ALL: &[&Finding] = &[
     &forward_unfiltered::FINDING,
     &block_too_wide::FINDING,
     &nat_shape::FINDING,
+    &mute_host::FINDING,
     &spec_nat::FINDING,
     &live_nat::FINDING,
     &lockout::FINDING,

@@ -5,6 +5,7 @@ mod clash;
 mod disabled;
 mod forward;
 mod local_ports;
+mod mute;
 mod nat;
 pub(super) mod tracking;
 
@@ -21,6 +22,7 @@ pub(super) fn all(spec: &Spec, policy: &Policy) -> Vec<Diagnostic> {
     found.extend(disabled::check(spec, policy));
     found.extend(forward::check(spec, policy));
     found.extend(block::check(spec, policy));
+    found.extend(mute::check(spec, policy));
     found.extend(nat::check(spec, policy));
     found
 }

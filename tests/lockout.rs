@@ -28,14 +28,15 @@ fn is_loaded(namespace: &Namespace) -> bool {
     namespace.run(["nft", "list", "table", "inet", "fwc"]).status == 0
 }
 
-/// The message and the help of each finding.
+/// The message and the help of each error. The one document holds the spec's warnings too.
 #[track_caller]
 fn findings(ran: &Ran) -> Vec<(String, String)> {
     let document: Value = serde_json::from_str(&ran.stderr).unwrap_or_else(|error| panic!("{error}: {ran}"));
     let text = |found: &Value, key: &str| found[key].as_str().expect("text").to_owned();
     let found = document["diagnostics"].as_array().expect("diagnostics");
-    assert!(found.iter().all(|found| found["code"] == "FWC401" && found["severity"] == "error"), "{ran}");
-    found.iter().map(|found| (text(found, "message"), text(found, "help"))).collect()
+    let errors = found.iter().filter(|found| found["severity"] == "error");
+    assert!(errors.clone().all(|found| found["code"] == "FWC401"), "{ran}");
+    errors.map(|found| (text(found, "message"), text(found, "help"))).collect()
 }
 
 /// The apply is refused with one finding, whose message holds `says` and whose help names the entry for `port`.

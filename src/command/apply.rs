@@ -14,9 +14,7 @@ use crate::cli::ApplyArgs;
 use crate::compile::{self, Compiled};
 use crate::diagnostic::finding::by_code;
 use crate::diagnostic::{Diagnostic, finding};
-use crate::kernel::socket::Socket;
 use crate::kernel::transaction::TransactionError;
-use crate::source::Sources;
 use crate::spec::{Fate, Tracking};
 
 /// How often fwc looks again when the ruleset changes between look and load.
@@ -27,27 +25,34 @@ pub(super) fn run(output: Output, arguments: &ApplyArgs) -> Result<ExitCode, Fai
     // First of all, while the process has one thread.
     let sandbox = arguments.sandbox.then(Sandbox::enter).transpose();
     let outcome = compile::check(&arguments.spec);
-    output.diagnostics(&outcome.sources, &outcome.diagnostics);
-    let Some(compiled) = &outcome.compiled else { return Ok(ExitCode::from(exit::REFUSED)) };
-    let fail = |diagnostic: &Diagnostic| {
-        output.diagnostics(&outcome.sources, std::slice::from_ref(diagnostic));
-        Ok(ExitCode::from(exit::HOST))
+    // Told together, so that there is one document of diagnostics for programs.
+    let tell = |found: Vec<Diagnostic>| {
+        output.diagnostics(&outcome.sources, &[outcome.diagnostics.clone(), found].concat());
     };
-    let sandbox = match sandbox {
-        Ok(sandbox) => sandbox,
-        Err(diagnostic) => return fail(&diagnostic),
+    let Some(compiled) = &outcome.compiled else {
+        tell(Vec::new());
+        return Ok(ExitCode::from(exit::REFUSED));
     };
-    if let Err(diagnostic) = host::enter(arguments.netns.as_deref()) {
-        return fail(&diagnostic);
-    }
-    let run = Run { output, arguments, compiled, sources: &outcome.sources, forced };
-    match run.load(sandbox.as_ref()) {
+    let mut found = Vec::new();
+    let ended = sandbox.and_then(|sandbox| {
+        host::enter(arguments.netns.as_deref())?;
+        Run { arguments, compiled, forced }.load(sandbox.as_ref(), &mut found)
+    });
+    match ended {
         Ok(Ended::Done(report)) => {
+            tell(found);
             output.result(&report.human(compiled), &report)?;
             Ok(ExitCode::SUCCESS)
         }
-        Ok(Ended::Refused) => Ok(ExitCode::from(exit::REFUSED)),
-        Err(diagnostic) => fail(&diagnostic),
+        Ok(Ended::Refused) => {
+            tell(found);
+            Ok(ExitCode::from(exit::REFUSED))
+        }
+        Err(diagnostic) => {
+            found.push(diagnostic);
+            tell(found);
+            Ok(ExitCode::from(exit::HOST))
+        }
     }
 }
 
@@ -65,10 +70,8 @@ fn forced(codes: &[String]) -> Result<Vec<&'static str>, Failure> {
 }
 
 struct Run<'a> {
-    output: Output,
     arguments: &'a ApplyArgs,
     compiled: &'a Compiled,
-    sources: &'a Sources,
     forced: Vec<&'static str>,
 }
 
@@ -78,7 +81,8 @@ enum Ended {
 }
 
 impl Run<'_> {
-    fn load(&self, sandbox: Option<&Sandbox>) -> Result<Ended, Diagnostic> {
+    /// Loads, and gives what the last look at the host found.
+    fn load(&self, sandbox: Option<&Sandbox>, found: &mut Vec<Diagnostic>) -> Result<Ended, Diagnostic> {
         let prepared = load::prepare(self.compiled)?;
         let mut socket = host::socket()?;
         if let Some(sandbox) = sandbox {
@@ -88,7 +92,8 @@ impl Run<'_> {
         for attempt in 1..=ATTEMPTS {
             // Look, decide and load on one generation: what changes in between makes the kernel refuse.
             let generation = socket.generation().map_err(|error| host::kernel_failure(&error))?;
-            if self.refused(&mut socket) {
+            *found = facts::against(self.compiled, &mut socket, self.arguments.netns.is_some());
+            if self.refused(found) {
                 return Ok(Ended::Refused);
             }
             if self.arguments.dry_run {
@@ -109,10 +114,8 @@ impl Run<'_> {
         Err(finding::concurrent_change::report(ATTEMPTS))
     }
 
-    /// Looks at the host, tells what speaks against loading, and whether anything does that is not overruled.
-    fn refused(&self, socket: &mut Socket) -> bool {
-        let found = facts::against(self.compiled, socket, self.arguments.netns.is_some());
-        self.output.diagnostics(self.sources, &found);
+    /// Whether anything speaks against loading that is not overruled.
+    fn refused(&self, found: &[Diagnostic]) -> bool {
         found.iter().any(|found| found.is_error() && !self.forced.contains(&found.finding.code))
     }
 }

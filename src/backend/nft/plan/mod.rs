@@ -97,10 +97,12 @@ impl<'a> Planner<'a> {
             self.run(&mut draft, run);
         }
         if chain.policy == Fate::Drop {
+            // The kernel sets a new chain's policy a moment after it has put its rules in force (nf_tables_commit), so that the policy alone
+            // would let packets through while a table is replaced.
             draft.rules.push(program::Rule {
                 conditions: Vec::new(),
                 counter: true,
-                verdict: Verdict::Continue,
+                verdict: Verdict::Drop,
                 comment: Some("fwc: dropped by policy".to_string()),
                 place: None,
             });

@@ -45,6 +45,7 @@ pub mod cli;
 pub mod command;
 pub mod compile;
 pub mod diagnostic;
+pub mod dump;
 pub mod kernel;
 pub mod lower;
 pub mod net;

@@ -17,7 +17,10 @@ const LAYERS: &[&[&str]] = &[
     &["sys"],
     &["backend"],
     &["kernel"],
+    &["dump"],
     &["compile"],
+    &["proof"],
+    &["import"],
     &["cli"],
     &["command"],
 ];

@@ -82,7 +82,7 @@ fn request(compiled: &Compiled, entry: &Entry, server: &Server, family: Family) 
         source: some_address(compiled, from, family)?,
         destination: some_address(compiled, server.addresses, family)?,
         header,
-        fragment: fwc::packet::Fragment::FirstOrWhole,
+        fragment: fwc::packet::Fragment::Whole,
         direction,
         interface,
         state: State::New,

@@ -42,7 +42,7 @@ fn protocol(header: PacketHeader) -> Option<Protocol> {
 }
 
 fn payload(asked: &Payload, packet: &Packet) -> bool {
-    let whole = packet.fragment == Fragment::FirstOrWhole;
+    let whole = packet.fragment != Fragment::Later;
     match asked {
         Payload::Any => true,
         Payload::Protocol(wanted) => protocol(packet.header) == Some(*wanted),

@@ -18,8 +18,10 @@ pub use untracked::Untracked;
 /// Which part of an IP packet this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fragment {
-    /// Not a fragment, or the first one: the header behind the IP header is there.
-    FirstOrWhole,
+    /// Not a fragment.
+    Whole,
+    /// The first one: the header behind the IP header is there.
+    First,
     /// A later one: only the protocol is known.
     Later,
 }
@@ -53,7 +55,7 @@ impl Packet {
             source: text.source,
             destination: text.destination,
             header: text.header,
-            fragment: Fragment::FirstOrWhole,
+            fragment: Fragment::Whole,
             direction,
             interface: None,
             state: State::New,

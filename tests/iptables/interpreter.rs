@@ -112,7 +112,7 @@ impl Rules {
                     self.ipsets[name].iter().any(|range| within(range, address))
                 }
                 "-f" => packet.fragment == Fragment::Later,
-                "--fragfirst" => packet.fragment == Fragment::FirstOrWhole,
+                "--fragfirst" => packet.fragment == Fragment::First,
                 _ => condition(option, value(), packet, tracking),
             };
             if holds == negated {
@@ -162,7 +162,7 @@ fn within(range: &AddrRange, address: IpAddr) -> bool {
 fn condition(option: &str, value: &str, packet: &Packet, tracking: Tracking) -> bool {
     let interface = packet.interface.as_ref().map(fwc::net::Interface::as_str);
     let address = |value: &str, address| within(&value.parse().unwrap(), address);
-    let whole = packet.fragment == Fragment::FirstOrWhole;
+    let whole = packet.fragment != Fragment::Later;
     match option {
         "-s" | "--src-range" => address(value, packet.source),
         "-d" | "--dst-range" => address(value, packet.destination),
@@ -175,7 +175,7 @@ fn condition(option: &str, value: &str, packet: &Packet, tracking: Tracking) -> 
             whole && matches!(packet.header, PacketHeader::Icmp(kind) if kind.to_string() == value)
         }
         // A packet here is whole or a later fragment, so only the latter has a fragment header.
-        "--fragid" => value == "0:4294967295" && packet.fragment == Fragment::Later,
+        "--fragid" => value == "0:4294967295" && packet.fragment != Fragment::Whole,
         "--dst-type" => value == "LOCAL" && packet.direction == Direction::In,
         "--ctstate" => value.split(',').any(|state| in_state(state, packet, tracking)),
         "--ctorigdst" => packet.translated_from.is_some_and(|(from, _)| address(value, from)),
@@ -226,7 +226,7 @@ fn flags(packet: &Packet, mask: &str, wanted: &str) -> bool {
             }
         })
     };
-    let whole = packet.fragment == Fragment::FirstOrWhole;
+    let whole = packet.fragment != Fragment::Later;
     matches!(packet.header, PacketHeader::Tcp(_, _, flags) if whole && flags.0 & bits(mask) == bits(wanted))
 }
 

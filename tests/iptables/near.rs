@@ -51,7 +51,7 @@ pub fn packet(ruleset: &Ruleset, dice: &mut Dice) -> Packet {
         source: address(ruleset, from.matching.source, family, dice),
         destination: address(ruleset, to.matching.destination, family, dice),
         header: self::header(&header.matching.payload, dice),
-        fragment: if dice.one_in(6) { Fragment::Later } else { Fragment::FirstOrWhole },
+        fragment: if dice.one_in(6) { Fragment::Later } else { Fragment::Whole },
         direction: direction(hook, dice),
         interface: if dice.one_in(2) { None } else { interfaces[dice.below(3)].clone() },
         state: dice.pick(&[State::New, State::New, State::Established, State::Related, State::Invalid]),

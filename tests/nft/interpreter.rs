@@ -111,7 +111,7 @@ impl Run<'_> {
     }
 
     fn whole(&self) -> bool {
-        self.packet.fragment == Fragment::FirstOrWhole
+        self.packet.fragment != Fragment::Later
     }
 
     fn interface(&self, way: Way) -> Option<&str> {

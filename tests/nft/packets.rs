@@ -27,7 +27,7 @@ pub fn packet(ruleset: &Ruleset, rng: &mut TestRng) -> Packet {
         source: address(&ruleset.sets, asked.source, family, rng),
         destination: address(&ruleset.sets, asked.destination, family, rng),
         header: header(asked, rng),
-        fragment: if rng.random_bool(0.1) { Fragment::Later } else { Fragment::FirstOrWhole },
+        fragment: if rng.random_bool(0.1) { Fragment::Later } else { Fragment::Whole },
         direction,
         interface: interface.parse().ok(),
         state,

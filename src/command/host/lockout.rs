@@ -23,7 +23,7 @@ pub(crate) fn session(compiled: &Compiled, ssh: &SshConnection, local: &[LocalAd
         source: ssh.client.ip(),
         destination: ssh.server.ip(),
         header: PacketHeader::Tcp(ssh.client.port(), ssh.server.port(), TcpFlags::SYN),
-        fragment: Fragment::FirstOrWhole,
+        fragment: Fragment::Whole,
         direction: Direction::In,
         interface,
         state: State::New,

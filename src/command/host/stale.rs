@@ -44,7 +44,7 @@ fn packet(entry: &Entry, local: &[IpAddr]) -> Option<Packet> {
         source: entry.source,
         destination: entry.destination,
         header,
-        fragment: Fragment::FirstOrWhole,
+        fragment: Fragment::Whole,
         direction,
         interface,
         state: State::Established,

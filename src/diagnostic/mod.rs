@@ -25,7 +25,7 @@ pub enum Severity {
 /// A kind of diagnostic. Its code is stable: it never changes its meaning.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// `FWC101`, …: 1xx reading, 2xx meaning, 3xx NAT, 4xx the live host, 5xx the transaction.
+    /// `FWC101`, …: 1xx reading, 2xx meaning, 3xx NAT, 4xx the live host, 5xx the transaction, 6xx tests and proofs, 7xx foreign rulesets.
     pub code: &'static str,
     /// How bad it is.
     pub severity: Severity,

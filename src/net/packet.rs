@@ -1,5 +1,6 @@
 //! The packet of a test: `PROTO SRC[:PORT] > DST[:PORT] [FLAGS or ICMP type]`.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -22,6 +23,13 @@ impl TcpFlags {
     #[must_use]
     pub fn is_bare_syn(self) -> bool {
         self.0 & 18 == 2
+    }
+}
+
+impl fmt::Display for TcpFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = FLAGS.iter().filter(|(_, bit)| self.0 & bit != 0).map(|(name, _)| *name).collect();
+        if names.is_empty() { f.write_str("none") } else { f.write_str(&names.join(",")) }
     }
 }
 

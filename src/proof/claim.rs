@@ -94,7 +94,7 @@ pub fn rules(space: &Space, policy: &Policy, dump: &Dump, paths: &Paths) -> Resu
         let accepted = if touched(path) { &meaning.accepted } else { &outcome.accepted };
         failures.extend(differs(Claim::Accepted, path, &outcome.accepted, accepted)?);
         failures.extend(openers(space, path, outcome, &meaning)?);
-        failures.extend(failure(Claim::Nat, path, outcome.missed.clone(), None));
+        failures.extend(failure(Claim::Nat, path, outcome.missed.and(&abroad(space, path)?)?, None));
     }
     Ok(failures)
 }
@@ -127,15 +127,20 @@ pub fn legs(space: &Space, dump: &Dump, paths: &Paths, possible: &dyn Fn(Path) -
 
 /// Over loopback, output has decided before the packet comes in.
 fn tracking(space: &Space, path: Path, outcome: &Outcome, meaning: &Meaning) -> Result<Vec<Failure>> {
-    let abroad = match path {
-        Path::In => space.interface(Way::In, &[InterfacePattern::exact(LOOPBACK)])?.not()?,
-        Path::Out | Path::Forward => space.engine.all(),
-    };
+    let abroad = abroad(space, path)?;
     let mut failures = Vec::new();
     let (one, other) = (outcome.untracked.and(&abroad)?, meaning.untracked.and(&abroad)?);
     failures.extend(differs(Claim::Tracking, path, &one, &other)?);
     failures.extend(failure(Claim::Tracking, path, meaning.contradictions.clone(), None));
     Ok(failures)
+}
+
+/// What does not come in over loopback.
+fn abroad(space: &Space, path: Path) -> Result<Set> {
+    match path {
+        Path::In => space.interface(Way::In, &[InterfacePattern::exact(LOOPBACK)])?.not(),
+        Path::Out | Path::Forward => Ok(space.engine.all()),
+    }
 }
 
 /// A TCP packet with SYN and without ACK opens a flow, unless conntrack knows better. Only what may open one is let through.

@@ -140,7 +140,14 @@ impl<'a> Walk<'a> {
                 reach = self.base(&mut state, chain, base, &reach)?;
             }
         }
-        let entered = entered.unwrap_or_else(|| reach.clone());
+        let entered = match entered {
+            Some(entered) => entered,
+            None => {
+                let entered = reach.clone();
+                reach = self.translate(&mut state, reach, &domain)?;
+                entered
+            }
+        };
         Ok(Outcome {
             untracked: state.moment.untracked.and(&entered)?,
             entered,

@@ -22,7 +22,7 @@ use fwc::kernel::socket::Socket;
 use fwc::kernel::table::verify_loaded;
 use fwc::kernel::transaction::Transaction;
 use fwc::kernel::wire;
-use fwc::packet::evaluate;
+use fwc::packet::evaluate_as_is;
 use proptest::prelude::*;
 use proptest::test_runner::TestRng;
 use support::{Link, Mirror, Namespace, compile, examples, folders, udp_seen_as};
@@ -103,7 +103,7 @@ fn means_the_same(text: &str, packets: usize) {
     let mut rng = TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
     for _ in 0..packets {
         let packet = packets::packet(compiled.ruleset(), &mut rng);
-        let journey = evaluate(compiled.ruleset(), &packet);
+        let journey = evaluate_as_is(compiled.ruleset(), &packet);
         let got = interpreter::carry_out(&program, compiled.ruleset().tracks, &packet);
         assert_eq!((journey.tracking, journey.fate), got, "{packet:?}\n{text}\n{}", program.text());
     }

@@ -1,19 +1,29 @@
 //! The evaluator: what a packet meets on its way. Small and pure; the definition of what the rules mean.
 //!
-//! [`evaluate`] leads a [`Packet`] through the chains of the hooks that it passes and tells the deciding rule of each, whether the packet is
-//! tracked, and its fate. Translation itself is not carried out: a packet that was translated says so in [`Packet::translated_from`].
+//! [`evaluate`] leads a [`Packet`] through the chains of the hooks that it passes and tells the deciding rule of each, what is translated,
+//! whether the packet is tracked, and its fate. [`answer`] does the same for the packet that comes back. [`assertion`] holds a spec's tests
+//! against both.
+//!
+//! - `matching`: whether a rule matches a packet.
+//! - `way`: which hooks a packet passes, in which order.
+//! - `nat`: what the nat hooks do to it.
 
+pub mod assertion;
 mod matching;
+mod nat;
 mod untracked;
+mod way;
+pub mod why;
 
 use std::net::IpAddr;
 
 use crate::net::{Family, Interface, PacketHeader, PacketText, TcpFlags};
-use crate::ruleset::{Action, Chain, Hook, Rule, Ruleset};
-use crate::spec::{Direction, Fate, State, Tracking};
+use crate::ruleset::{Hook, Rule};
+use crate::spec::{Direction, Fate, State, Test, Tracking};
 
 pub use matching::matches;
 pub use untracked::Untracked;
+pub use way::{answer, evaluate, evaluate_as_is};
 
 /// Which part of an IP packet this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,6 +35,9 @@ pub enum Fragment {
     /// A later one: only the protocol is known.
     Later,
 }
+
+/// An address with its port, where the protocol has ports.
+pub type Side = (IpAddr, Option<u16>);
 
 /// A packet with all that rules can ask of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,12 +52,13 @@ pub struct Packet {
     pub fragment: Fragment,
     /// Where it goes.
     pub direction: Direction,
-    /// Where it comes in, or for [`Direction::Out`] where it leaves. `None`: an interface that no rule names.
+    /// Where it comes in, or for [`Direction::Out`] where it leaves. `None`: an interface that no rule names. What comes in or leaves over `lo`
+    /// does both.
     pub interface: Option<Interface>,
-    /// What conntrack says if it looks.
+    /// What conntrack says if it looks. Only a new packet is translated by rules: write one of a known connection as the filter chains see it.
     pub state: State,
     /// The destination, and port, before a destination NAT.
-    pub translated_from: Option<(IpAddr, Option<u16>)>,
+    pub translated_from: Option<Side>,
 }
 
 impl Packet {
@@ -63,13 +77,21 @@ impl Packet {
         }
     }
 
+    /// The packet of a test.
+    #[must_use]
+    pub fn of_test(test: &Test) -> Self {
+        let interface = test.interface.as_ref().map(|interface| interface.value.clone());
+        Packet { interface, state: test.state, ..Packet::new(test.packet.value, test.direction) }
+    }
+
     /// Its family.
     #[must_use]
     pub fn family(&self) -> Family {
         Family::of(self.source)
     }
 
-    /// The packet that answers this one, on its way back. TCP: SYN and ACK; ICMP echo requests: the reply.
+    /// The packet that answers this one, on its way back. TCP: SYN and ACK; ICMP echo requests: the reply. It belongs to the connection that this
+    /// one opened, unless this one fits none. Translations are not looked at: see [`answer`].
     #[must_use]
     pub fn mirrored(&self) -> Packet {
         let header = match self.header {
@@ -79,27 +101,22 @@ impl Packet {
             PacketHeader::Icmp(128) if self.family() == Family::V6 => PacketHeader::Icmp(129),
             other => other,
         };
-        let direction = match self.direction {
-            Direction::In => Direction::Out,
-            Direction::Out => Direction::In,
-            Direction::Forward => Direction::Forward,
+        let (direction, interface) = match self.direction {
+            Direction::In => (Direction::Out, self.interface.clone()),
+            Direction::Out => (Direction::In, self.interface.clone()),
+            // Where the answer comes in is where this one leaves, which is not known.
+            Direction::Forward => (Direction::Forward, None),
         };
+        let state = if self.state == State::Invalid { State::Invalid } else { State::Established };
         Packet {
             source: self.destination,
             destination: self.source,
             header,
             direction,
-            state: State::Established,
+            interface,
+            state,
             translated_from: None,
-            ..self.clone()
-        }
-    }
-
-    fn hooks(&self) -> &'static [Hook] {
-        match self.direction {
-            Direction::In => &[Hook::RawPrerouting, Hook::Input],
-            Direction::Out => &[Hook::RawOutput, Hook::Output],
-            Direction::Forward => &[Hook::RawPrerouting, Hook::Forward],
+            ..*self
         }
     }
 
@@ -110,7 +127,7 @@ impl Packet {
 }
 
 /// One chain on the way.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Step<'a> {
     /// The chain's hook.
     pub hook: Hook,
@@ -120,6 +137,29 @@ pub struct Step<'a> {
     pub decided_by: Option<&'a Rule>,
     /// How it ended.
     pub fate: Fate,
+    /// What a nat hook did. Without `decided_by`, conntrack undid it for the answer.
+    pub translation: Option<Translation>,
+    /// The source NAT rules that match if the packet leaves by their interface, where that is not known. Never changes the fate.
+    pub depends: Vec<&'a Rule>,
+}
+
+/// What a nat hook does to a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Translation {
+    /// Another destination.
+    Destination {
+        /// Before.
+        from: Side,
+        /// After. A redirect leads to the address of the incoming interface, for which the destination as it was stands here.
+        to: Side,
+    },
+    /// Another source.
+    Source {
+        /// Before.
+        from: Side,
+        /// After; `None`: the address of the outgoing interface.
+        to: Option<Side>,
+    },
 }
 
 /// The whole way.
@@ -131,45 +171,21 @@ pub struct Journey<'a> {
     pub tracking: Tracking,
     /// What becomes of it.
     pub fate: Fate,
+    /// The packet as it is at the end of its way.
+    pub arrived: Packet,
 }
 
-/// Leads a packet through the rules.
-#[must_use]
-pub fn evaluate<'a>(ruleset: &'a Ruleset, packet: &Packet) -> Journey<'a> {
-    let mut tracking = if ruleset.tracks { Tracking::Tracked } else { Tracking::Untracked };
-    let mut steps = Vec::new();
-    let mut fate = Fate::Accept;
-    for &hook in packet.hooks() {
-        let Some(chain) = ruleset.chains.iter().find(|chain| chain.hook == hook) else { continue };
-        let step = walk(ruleset, chain, packet, &mut tracking);
-        fate = step.fate;
-        steps.push(step);
-        if fate == Fate::Drop {
-            break;
-        }
+impl<'a> Journey<'a> {
+    /// The step that decided: the one that dropped it, or the last filter chain that accepted it. `None` where no chain of fwc's was passed.
+    #[must_use]
+    pub fn decision(&self) -> Option<&Step<'a>> {
+        let filters = |step: &&Step<'_>| matches!(step.hook, Hook::Input | Hook::Forward | Hook::Output);
+        self.steps.iter().rfind(|step| step.fate == Fate::Drop).or_else(|| self.steps.iter().rfind(filters))
     }
-    Journey { steps, tracking, fate }
-}
 
-fn walk<'a>(ruleset: &Ruleset, chain: &'a Chain, packet: &Packet, tracking: &mut Tracking) -> Step<'a> {
-    let mut step = Step { hook: chain.hook, untracked_by: None, decided_by: None, fate: chain.policy };
-    for rule in &chain.rules {
-        if !matches(ruleset, chain.hook, &rule.matching, packet, *tracking) {
-            continue;
-        }
-        match rule.action {
-            Action::Notrack => {
-                *tracking = Tracking::Untracked;
-                step.untracked_by = step.untracked_by.or(Some(rule));
-                continue;
-            }
-            Action::Drop => step.fate = Fate::Drop,
-            Action::Accept | Action::Masquerade | Action::Snat(_) | Action::Dnat(..) | Action::Redirect(_) => {
-                step.fate = Fate::Accept;
-            }
-        }
-        step.decided_by = Some(rule);
-        break;
+    /// The rule that untracked it.
+    #[must_use]
+    pub fn untracked_by(&self) -> Option<&'a Rule> {
+        self.steps.iter().find_map(|step| step.untracked_by)
     }
-    step
 }

@@ -39,6 +39,23 @@ pub struct Policy {
     pub ping: bool,
     /// The spec's assertions.
     pub tests: Vec<Test>,
+    /// Where the defaults were written.
+    pub written: Written,
+}
+
+/// The tokens of what no entry says; `None` where it was not written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Written {
+    /// The value of `policy.input`.
+    pub input: Option<Place>,
+    /// The value of `policy.output`.
+    pub output: Option<Place>,
+    /// The value of `policy.forward`.
+    pub forward: Option<Place>,
+    /// The key or list of `block`.
+    pub block: Option<Place>,
+    /// The value of `icmp.ping`.
+    pub ping: Option<Place>,
 }
 
 impl Policy {

@@ -9,7 +9,7 @@ mod nat;
 use addresses::Resolver;
 
 use super::check;
-use super::model::{Policy, Sizing};
+use super::model::{Policy, Sizing, Written};
 use super::sets::Addresses;
 use crate::diagnostic::Diagnostic;
 use crate::spec::{Conntrack, Fate, NatConflict, Spec};
@@ -38,10 +38,21 @@ pub fn resolve(spec: &Spec) -> (Policy, Vec<Diagnostic>) {
         tracks: false,
         ping: spec.ping.is_some_and(|ping| ping.value),
         tests: spec.tests.iter().map(|test| test.value.clone()).collect(),
+        written: written(spec),
     };
     policy.tracks = check::tracking::needed(&policy);
     diagnostics.extend(check::all(spec, &policy));
     (policy, diagnostics)
+}
+
+fn written(spec: &Spec) -> Written {
+    Written {
+        input: spec.policy.input.map(|fate| fate.place),
+        output: spec.policy.output.map(|fate| fate.place),
+        forward: spec.policy.forward.map(|fate| fate.place),
+        block: spec.block.as_ref().map(|block| block.place),
+        ping: spec.ping.map(|ping| ping.place),
+    }
 }
 
 fn sizing(spec: &Spec) -> Sizing {

@@ -1,0 +1,112 @@
+//! Why a packet met what it met, in words, with the token of the spec that says so.
+
+use super::{Journey, Step};
+use crate::policy::{Policy, TranslationKind};
+use crate::ruleset::{Hook, Leg, Origin, Rule, Ruleset};
+use crate::source::Place;
+use crate::spec::{Fate, Tracking};
+
+/// What decided, and where the spec says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// A word for programs: `entry`, `nat`, `block`, `policy`, `untouched`, or the name of a built-in rule.
+    pub kind: &'static str,
+    /// The entry (`services.web`), the nat item (`nat[2] dnat`, counted from 1) or the key (`policy.input`).
+    pub name: Option<String>,
+    /// Of an entry: which of its directions the packet is.
+    pub leg: Option<Leg>,
+    /// A clause that tells it: lower case, without a full stop.
+    pub words: String,
+    /// The token. `None`: a built-in rule, or a default that was not written.
+    pub place: Option<Place>,
+}
+
+impl Cause {
+    fn new(kind: &'static str, words: impl Into<String>) -> Self {
+        Cause { kind, name: None, leg: None, words: words.into(), place: None }
+    }
+
+    fn named(self, name: impl Into<String>, place: Option<Place>) -> Self {
+        Cause { name: Some(name.into()), place, ..self }
+    }
+}
+
+/// Why a journey ended as it did.
+#[must_use]
+pub fn of_fate(policy: &Policy, ruleset: &Ruleset, journey: &Journey<'_>) -> Cause {
+    match journey.decision() {
+        Some(step) => of_step(policy, ruleset, step),
+        None => Cause::new("untouched", "the spec has no `policy.forward`, so what is routed is not filtered"),
+    }
+}
+
+/// Why a journey's packet is tracked or not.
+#[must_use]
+pub fn of_tracking(policy: &Policy, ruleset: &Ruleset, journey: &Journey<'_>) -> Cause {
+    match journey.untracked_by() {
+        Some(rule) => of_rule(policy, ruleset, rule),
+        None if journey.tracking == Tracking::Untracked => {
+            Cause::new("nothing", "nothing in the spec needs tracking, so nothing is tracked")
+        }
+        None => Cause::new("nothing", "no stateless entry is about it"),
+    }
+}
+
+/// Why a step ended as it did.
+#[must_use]
+pub fn of_step(policy: &Policy, ruleset: &Ruleset, step: &Step<'_>) -> Cause {
+    if let Some(rule) = step.decided_by {
+        return of_rule(policy, ruleset, rule);
+    }
+    let (key, place) = match step.hook {
+        Hook::Input => ("policy.input", policy.written.input),
+        Hook::Output => ("policy.output", policy.written.output),
+        Hook::Forward => ("policy.forward", policy.written.forward),
+        Hook::NatPrerouting | Hook::NatPostrouting if step.translation.is_some() => {
+            return Cause::new("conntrack", "conntrack undoes the translation for the answer");
+        }
+        Hook::RawPrerouting | Hook::RawOutput | Hook::NatPrerouting | Hook::NatPostrouting => {
+            return Cause::new("nothing", "no rule is about it");
+        }
+    };
+    let fate = if step.fate == Fate::Accept { "accept" } else { "drop" };
+    let default = if place.is_none() { ", the default" } else { "" };
+    Cause::new("policy", format!("no rule accepts it, and `{key}` is {fate}{default}")).named(key, place)
+}
+
+/// Why a rule is there.
+#[must_use]
+pub fn of_rule(policy: &Policy, ruleset: &Ruleset, rule: &Rule) -> Cause {
+    let built_in = |kind, words: &str| Cause::new(kind, words);
+    match rule.origin {
+        Origin::Loopback if rule.action == crate::ruleset::Action::Notrack => {
+            built_in("loopback", "what the host sends to itself is not tracked once anything is stateless")
+        }
+        Origin::Loopback => built_in("loopback", "what the host sends to itself is always accepted"),
+        Origin::IcmpError => built_in("icmp_error", "ICMP errors are always accepted"),
+        Origin::NeighbourDiscovery => built_in("neighbour_discovery", "neighbour discovery is always accepted"),
+        Origin::MulticastListener => built_in("multicast_listener", "multicast listener messages are always accepted"),
+        Origin::Dhcp => built_in("dhcp", "DHCP is always accepted"),
+        Origin::Established => built_in("established", "packets of known connections are accepted"),
+        Origin::Ping => built_in("ping", "`icmp.ping` is true").named("icmp.ping", policy.written.ping),
+        Origin::Block => built_in("block", "its source is in `block`").named("block", policy.written.block),
+        Origin::Entry(id, leg, place) => {
+            let owner = ruleset.owners.get(id.0 as usize);
+            let name = owner.map_or(String::new(), |owner| format!("{}.{}", owner.section, owner.name));
+            let direction = if leg == Leg::Request { "a request" } else { "a reply" };
+            let words = format!("it is {direction} of `{name}`");
+            Cause { leg: Some(leg), ..Cause::new("entry", words).named(name, Some(place)) }
+        }
+        Origin::Nat(index, place) => {
+            let kind = policy.nat.get(index as usize).map_or("nat", |item| match item.kind {
+                TranslationKind::Masquerade { .. } => "masquerade",
+                TranslationKind::Snat { .. } => "snat",
+                TranslationKind::Dnat { .. } => "dnat",
+                TranslationKind::Redirect { .. } => "redirect",
+            });
+            let number = index.saturating_add(1);
+            let words = format!("item {number} of `nat`, a {kind}, is about it");
+            Cause::new("nat", words).named(format!("nat[{number}] {kind}"), Some(place))
+        }
+    }
+}

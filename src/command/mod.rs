@@ -9,6 +9,7 @@ mod host;
 mod output;
 mod remove;
 mod status;
+mod verify;
 
 use std::io;
 use std::process::ExitCode;
@@ -63,6 +64,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Apply(arguments) => apply::run(output, &arguments),
         Command::Status(arguments) => status::run(output, &arguments),
         Command::Remove(arguments) => remove::run(output, &arguments),
+        Command::Verify(arguments) => verify::run(output, &arguments),
         Command::Explain { code } => explain::run(output, code.as_deref()),
         Command::Schema => output.data(&crate::schema::json()).map(|()| ExitCode::SUCCESS).map_err(Failure::from),
     };

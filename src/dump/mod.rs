@@ -6,6 +6,7 @@
 //!
 //! Values are in host byte order. Chains are jumped to by [`ChainId`], so a jump into nowhere cannot be written down.
 
+pub mod foreign;
 pub mod ipset;
 mod of_ruleset;
 pub mod xtables;
@@ -412,6 +413,16 @@ impl Test {
             Test::AnyOf(all) => all.iter().any(|condition| condition.test.looks_at_conntrack()),
             Test::Opaque { text, .. } => text.starts_with("ct ") || text.contains("conntrack"),
             _ => false,
+        }
+    }
+
+    /// Whether the answer hangs on what happened to the packet before, so that it may be another in each chain.
+    #[must_use]
+    pub fn depends_on_tracking(&self) -> bool {
+        match self {
+            Test::AnyOf(all) => all.iter().any(|condition| condition.test.depends_on_tracking()),
+            Test::Opaque { volatile, .. } => *volatile,
+            other => other.looks_at_conntrack(),
         }
     }
 

@@ -1,17 +1,20 @@
 //! The findings, one a file: the code, what `fwc explain` says, and the functions that report it.
 
+pub mod accepted_differs;
 pub mod address;
 pub mod block_too_wide;
 pub mod concurrent_change;
 pub mod conntrack_disabled;
 pub mod empty;
 pub mod family_mismatch;
+pub mod form_differs;
 pub mod forward_unfiltered;
 pub mod given_twice;
 pub mod host_bits;
 pub mod host_failure;
 pub mod interface;
 pub mod kernel_refused;
+pub mod legs_apart;
 pub mod live_nat;
 pub mod loaded_differs;
 pub mod local_port_clash;
@@ -27,13 +30,16 @@ pub mod packet;
 pub mod port;
 pub mod port_shape;
 pub mod port_zero;
+pub mod proof_too_large;
 pub mod protocol;
 pub mod reversed;
+pub mod ruleset_differs;
 pub mod set_file;
 pub mod set_of_sets;
 pub mod spec_nat;
 pub mod too_many;
 pub mod tracking_clash;
+pub mod tracking_differs;
 pub mod unknown_key;
 pub mod unknown_set;
 pub mod unreadable;
@@ -93,6 +99,12 @@ pub const ALL: &[&Finding] = &[
     &loaded_differs::FINDING,
     &not_permitted::FINDING,
     &host_failure::FINDING,
+    &legs_apart::FINDING,
+    &tracking_differs::FINDING,
+    &accepted_differs::FINDING,
+    &form_differs::FINDING,
+    &ruleset_differs::FINDING,
+    &proof_too_large::FINDING,
 ];
 
 /// The finding of a code such as `FWC103`, in any case.

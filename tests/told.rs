@@ -50,7 +50,9 @@ fn tests_and_traces_are_told_as_expected() {
         let packets = fs::read_to_string(case.join("packets.txt")).unwrap_or_default();
         let traces: Vec<String> = packets
             .lines()
-            .map(|line| format!("$ fwc trace spec.yaml {line}\n{}", told(&[&["trace", spec], &words(line)[..]].concat())))
+            .map(|line| {
+                format!("$ fwc trace spec.yaml {line}\n{}", told(&[&["trace", spec], &words(line)[..]].concat()))
+            })
             .collect();
         if !traces.is_empty() {
             wrong.extend(holds(&case.join("trace.txt"), &traces.join("\n")));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::compile::Compiled;
 use crate::packet::why::{self, Cause};
-use crate::packet::{Journey, Packet, Side, Step, Translation};
+use crate::packet::{Fragment, Journey, Packet, Side, Step, Translation};
 use crate::parse::keys;
 use crate::ruleset::{Hook, Leg};
 use crate::source::{Place, Sources};
@@ -48,7 +48,12 @@ fn hook(hook: Hook) -> &'static str {
 pub(super) fn packet(packet: &Packet) -> String {
     let interface = packet.interface.as_ref().map_or(String::new(), |interface| format!(" over {interface}"));
     let direction = word(&keys::DIRECTION, &packet.direction);
-    format!("{}, {direction}{interface}, {}", packet.text(), word(&keys::STATE, &packet.state))
+    let fragment = match packet.fragment {
+        Fragment::Whole => "",
+        Fragment::First => ", first fragment",
+        Fragment::Later => ", later fragment",
+    };
+    format!("{}, {direction}{interface}, {}{fragment}", packet.text(), word(&keys::STATE, &packet.state))
 }
 
 fn side((address, port): Side) -> String {
@@ -57,6 +62,8 @@ fn side((address, port): Side) -> String {
 
 fn translation(translation: Translation) -> String {
     match translation {
+        // The answer to a masqueraded packet: it came to an address that is not known here.
+        Translation::Destination { from, to } if from == to => format!("destination becomes {} again", side(to)),
         Translation::Destination { from, to } => format!("destination {} becomes {}", side(from), side(to)),
         Translation::Source { from, to: Some(to) } => format!("source {} becomes {}", side(from), side(to)),
         Translation::Source { from, to: None } => {
@@ -133,6 +140,11 @@ pub(super) fn packet_json(packet: &Packet) -> Value {
         "direction": word(&keys::DIRECTION, &packet.direction),
         "interface": packet.interface.as_ref().map(|interface| interface.as_str()),
         "state": word(&keys::STATE, &packet.state),
+        "fragment": match packet.fragment {
+            Fragment::Whole => None,
+            Fragment::First => Some("first"),
+            Fragment::Later => Some("later"),
+        },
     })
 }
 

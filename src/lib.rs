@@ -52,6 +52,7 @@ pub mod net;
 pub mod packet;
 pub mod parse;
 pub mod policy;
+pub mod proof;
 pub mod ruleset;
 pub mod schema;
 pub mod source;

@@ -6,6 +6,10 @@
 //!
 //! Values are in host byte order. Chains are jumped to by [`ChainId`], so a jump into nowhere cannot be written down.
 
+pub mod ipset;
+mod of_ruleset;
+pub mod xtables;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,6 +17,8 @@ use std::sync::Arc;
 use crate::net::{AddressSet, Family, RangeSet};
 use crate::source::Place;
 use crate::spec::Fate;
+
+pub use of_ruleset::of_ruleset;
 
 /// A whole ruleset, or as much of it as one source tells.
 #[derive(Debug, Clone, Default)]

@@ -1,0 +1,436 @@
+//! What a policy means, as sets of packets: said once more, from the contract and not from the rules, so that the two can be held against each
+//! other.
+//!
+//! Each function is a sentence of the contract. No order of rules, no chains: only which packets are untracked, which are accepted.
+
+use super::bdd::{Result, Set};
+use super::condition::{Conditions, Moment};
+use super::names::LOOPBACK;
+use super::space::{Field, Space};
+use super::way::Path;
+use crate::dump::{Hook, InterfacePattern, Side, States, Way};
+use crate::net::{AddressSet, Family, Interface, PortSet, Protocol, RangeSet};
+use crate::policy::{Addresses, Entry, Policy, Role, Server, TranslationKind, Transport};
+use crate::ruleset::Leg;
+use crate::spec::{Fate, NatConflict, Tracking};
+
+/// fe80::/10.
+pub const LINK_LOCAL: (u128, u128) =
+    (0xfe80_0000_0000_0000_0000_0000_0000_0000, 0xfebf_ffff_ffff_ffff_ffff_ffff_ffff_ffff);
+
+/// ICMP messages that are accepted without being asked for: errors, and what IPv6 needs on a link.
+const ERRORS_V4: [u8; 3] = [3, 11, 12];
+const ERRORS_V6: [u8; 4] = [1, 2, 3, 4];
+const LINK_V6: [u8; 9] = [130, 131, 132, 133, 134, 135, 136, 137, 143];
+
+const SYN: u8 = 2;
+const ACK: u8 = 16;
+
+/// What a policy means on one path.
+#[derive(Debug, Clone)]
+pub struct Meaning {
+    /// Packets that `block` does not stop.
+    pub entered: Set,
+    /// Packets that are marked as untracked.
+    pub untracked: Set,
+    /// Packets that are accepted.
+    pub accepted: Set,
+    /// Packets that the spec calls tracked as well as untracked.
+    pub contradictions: Set,
+    /// Packets that can come by at all.
+    pub possible: Set,
+    /// Packets that may open a flow: requests of entries, what a destination NAT leads here, and whatever the policy lets pass.
+    pub openers: Set,
+}
+
+/// Reads a policy.
+pub struct Reader<'a> {
+    space: &'a Space,
+    policy: &'a Policy,
+    conditions: Conditions<'a>,
+}
+
+impl<'a> Reader<'a> {
+    /// Of a policy, in a space that has surveyed it.
+    #[must_use]
+    pub fn new(space: &'a Space, policy: &'a Policy) -> Self {
+        Reader { space, policy, conditions: Conditions::new(space, false) }
+    }
+
+    /// What it means on a path. `None` where fwc does not touch the hook.
+    pub fn path(&self, path: Path) -> Result<Meaning> {
+        let space = self.space;
+        let domain = self.domain(path)?;
+        let entered = domain.minus(&self.blocked(path)?)?;
+        let marked = self.untracked(path)?.and(&entered)?;
+        // A translated flow was held against raw under its old destination, and is tracked.
+        let translated =
+            if path == Path::Out { space.engine.none() } else { space.translated(Side::Destination)?.and(&domain)? };
+        let untracked = marked.minus(&translated)?;
+        let (openers, accepted) = self.accepted(path, &untracked)?;
+        let reach = entered.or(&translated)?;
+        Ok(Meaning {
+            untracked: untracked.and(&entered)?,
+            accepted: accepted.and(&reach)?,
+            openers: openers.and(&reach)?,
+            contradictions: self.contradictions(path)?,
+            possible: self.possible(path)?,
+            entered,
+        })
+    }
+
+    fn domain(&self, path: Path) -> Result<Set> {
+        let lo = [InterfacePattern::exact(LOOPBACK)];
+        let all = self.space.engine.all();
+        match path {
+            Path::In | Path::Out => Ok(all),
+            Path::Forward => {
+                all.minus(&self.space.interface(Way::In, &lo)?)?.minus(&self.space.interface(Way::Out, &lo)?)
+            }
+        }
+    }
+
+    /// Sources in `block`, except over loopback and what IPv6 needs on a link.
+    fn blocked(&self, path: Path) -> Result<Set> {
+        match self.policy.block {
+            Some(block) if path != Path::Out => {
+                let from = self.addresses(Side::Source, block)?;
+                from.minus(&self.loopback(path)?)?.minus(&self.icmp(Family::V6, &LINK_V6)?)
+            }
+            _ => Ok(self.space.engine.none()),
+        }
+    }
+
+    fn loopback(&self, path: Path) -> Result<Set> {
+        let lo = [InterfacePattern::exact(LOOPBACK)];
+        match path {
+            Path::In => self.space.interface(Way::In, &lo),
+            Path::Out => self.space.interface(Way::Out, &lo),
+            Path::Forward => Ok(self.space.engine.none()),
+        }
+    }
+
+    /// Tracking belongs to the server's endpoint, and a client's local ports: both legs, wherever they pass.
+    fn untracked(&self, path: Path) -> Result<Set> {
+        let mut sets = vec![
+            self.legs(path, Tracking::Untracked, Leg::Request, |_| true)?,
+            self.legs(path, Tracking::Untracked, Leg::Reply, |_| true)?,
+        ];
+        match path {
+            Path::In => sets.push(self.space.came_untracked()?.and(&self.loopback(path)?)?),
+            Path::Out => sets.push(self.untracked_loopback()?),
+            Path::Forward => {}
+        }
+        self.space.engine.any(sets)
+    }
+
+    /// One leg of the entries with a tracking, as the raw chain on a path sees it.
+    fn legs(&self, path: Path, tracking: Tracking, leg: Leg, role: impl Fn(&Role) -> bool) -> Result<Set> {
+        let mut sets = Vec::new();
+        for entry in self.entries(tracking).filter(|entry| role(&entry.role)) {
+            if meets_raw(passes(&entry.role, leg), path) {
+                for server in &entry.servers {
+                    let flow = self.flow(entry, server, leg)?;
+                    sets.push(self.where_it_belongs(entry, server, leg, path, flow)?);
+                }
+            }
+        }
+        self.space.engine.any(sets)
+    }
+
+    /// Packets that the spec calls tracked as well as untracked. There should be none: server endpoints do not overlap, and no tracked service has
+    /// one of a stateless client's local ports.
+    ///
+    /// A flow between two server endpoints, with a server's port as the client's, is the request of one and the reply of the other, and no contradiction.
+    fn contradictions(&self, path: Path) -> Result<Set> {
+        let is_service = |role: &Role| matches!(role, Role::Service { .. });
+        let is_client = |role: &Role| matches!(role, Role::Client { .. });
+        let both = |tracked: Set, untracked: Set| tracked.and(&untracked);
+        let mut sets = Vec::new();
+        for leg in [Leg::Request, Leg::Reply] {
+            let other = if leg == Leg::Request { Leg::Reply } else { Leg::Request };
+            sets.push(both(
+                self.legs(path, Tracking::Tracked, leg, |_| true)?,
+                self.legs(path, Tracking::Untracked, leg, |_| true)?,
+            )?);
+            sets.push(both(
+                self.legs(path, Tracking::Tracked, leg, is_service)?,
+                self.legs(path, Tracking::Untracked, other, is_client)?,
+            )?);
+        }
+        self.space.engine.any(sets)?.minus(&self.loopback(path)?)?.and(&self.possible(path)?)
+    }
+
+    /// Packets that can come by on a path: what is sent to the address of a service comes to this host, and is never routed through it.
+    pub fn possible(&self, path: Path) -> Result<Set> {
+        let hosts = self.policy.entries.iter().filter(|entry| matches!(entry.role, Role::Service { .. }));
+        let hosts = hosts.flat_map(|entry| &entry.servers).filter_map(|server| match server.addresses {
+            Addresses::Range(range) if is_host(server) => Some(range),
+            _ => None,
+        });
+        let own: AddressSet = hosts.collect();
+        let mut possible = self.domain(path)?;
+        for side in [Side::Source, Side::Destination] {
+            let own = self.space.address(Field::Address(side), &own)?;
+            possible = possible.minus(&own.minus(&self.space.local(side)?)?)?;
+            if path == Path::Forward {
+                possible = possible.minus(&self.space.local(side)?)?;
+            }
+        }
+        Ok(possible)
+    }
+
+    /// In prerouting a router sees other hosts' flows as well. `*`, prefixes and sets of a service, and a client's replies, mean this host's
+    /// addresses; a forwarded flow goes to none of them.
+    fn where_it_belongs(&self, entry: &Entry, server: &Server, leg: Leg, path: Path, flow: Set) -> Result<Set> {
+        if path == Path::Out {
+            return Ok(flow);
+        }
+        let local = self.space.local(Side::Destination)?;
+        match entry.role {
+            Role::Service { .. } if leg == Leg::Request && is_host(server) => Ok(flow),
+            Role::Service { .. } | Role::Client { .. } => flow.and(&local),
+            Role::Forward { .. } => flow.minus(&local),
+        }
+    }
+
+    /// Once anything is stateless, loopback is untracked; under `nat_conflict: overlap` only the stateless services' own flows are.
+    fn untracked_loopback(&self) -> Result<Set> {
+        let lo = self.loopback(Path::Out)?;
+        if !self.policy.has_stateless() {
+            return Ok(self.space.engine.none());
+        }
+        if self.policy.nat_conflict == NatConflict::Any {
+            return Ok(lo);
+        }
+        let mut sets = Vec::new();
+        for entry in self.entries(Tracking::Untracked).filter(|entry| matches!(entry.role, Role::Service { .. })) {
+            for server in &entry.servers {
+                sets.push(self.flow(entry, server, Leg::Request)?);
+            }
+        }
+        self.space.engine.any(sets)?.and(&lo)
+    }
+
+    /// Who may open a flow, and everything that is accepted.
+    fn accepted(&self, path: Path, untracked: &Set) -> Result<(Set, Set)> {
+        let space = self.space;
+        let policy = match path {
+            Path::In => self.policy.input,
+            Path::Out => self.policy.output,
+            Path::Forward => self.policy.forward.unwrap_or(Fate::Accept),
+        };
+        if policy == Fate::Accept {
+            return Ok((space.engine.all(), space.engine.all()));
+        }
+        let new = self.state(States { new: true, ..States::default() }, untracked)?;
+        let mut openers = vec![self.loopback(path)?, self.needed(path)?];
+        let mut others = Vec::new();
+        for entry in &self.policy.entries {
+            for server in &entry.servers {
+                if passes(&entry.role, Leg::Request) == path {
+                    let request = self.admitted(entry, server, Leg::Request, path)?;
+                    let untracked = entry.tracking == Tracking::Untracked;
+                    openers.push(if untracked { request } else { request.and(&new)? });
+                }
+                if entry.tracking == Tracking::Untracked && passes(&entry.role, Leg::Reply) == path {
+                    others.push(self.admitted(entry, server, Leg::Reply, path)?);
+                }
+            }
+        }
+        openers.push(self.translated(path)?.and(&new)?);
+        if self.follows(path) {
+            let states = States { established: true, related: true, ..States::default() };
+            others.push(self.state(states, untracked)?);
+        }
+        if !self.policy.tracks && path != Path::Out {
+            others.push(self.later_fragments(path)?);
+        }
+        let openers = space.engine.any(openers)?;
+        others.push(openers.clone());
+        Ok((openers, space.engine.any(others)?))
+    }
+
+    /// Whether packets of known connections are accepted: where the spec has tracked flows that pass here.
+    fn follows(&self, path: Path) -> bool {
+        let routed = self.entries(Tracking::Tracked).any(|entry| matches!(entry.role, Role::Forward { .. }));
+        let dnat = self.policy.nat.iter().any(|item| matches!(item.kind, TranslationKind::Dnat { .. }));
+        self.policy.tracks && (path != Path::Forward || routed || dnat)
+    }
+
+    /// Errors, neighbour discovery, multicast listeners, ping, and the host's own addresses.
+    fn needed(&self, path: Path) -> Result<Set> {
+        let mut sets = vec![self.icmp(Family::V4, &ERRORS_V4)?, self.icmp(Family::V6, &ERRORS_V6)?];
+        if path != Path::Forward {
+            sets.push(self.icmp(Family::V6, &LINK_V6)?);
+            let (from, to) = if path == Path::In { ((67, 547), (68, 546)) } else { ((68, 546), (67, 547)) };
+            sets.push(self.udp(from.0, to.0)?.and(&self.space.family(Family::V4)?)?);
+            let link = AddressSet { v4: RangeSet::default(), v6: RangeSet::range(LINK_LOCAL.0, LINK_LOCAL.1) };
+            sets.push(self.udp(from.1, to.1)?.and(&self.space.address(Field::Address(Side::Source), &link)?)?);
+        }
+        if self.policy.ping && path != Path::Forward {
+            let (v4, v6) = if path == Path::In { (8, 128) } else { (0, 129) };
+            sets.push(self.icmp(Family::V4, &[v4])?);
+            sets.push(self.icmp(Family::V6, &[v6])?);
+        }
+        self.space.engine.any(sets)
+    }
+
+    /// What destination NAT lets in: a dnat wherever it leads, a redirect to this host.
+    fn translated(&self, path: Path) -> Result<Set> {
+        let mut sets = Vec::new();
+        for item in &self.policy.nat {
+            let listen = match &item.kind {
+                TranslationKind::Dnat { listen, .. } if path != Path::Out => listen,
+                TranslationKind::Redirect { listen, .. } if path == Path::In => listen,
+                _ => continue,
+            };
+            for server in listen {
+                let mut set = self.space.protocol(&RangeSet::single(server.transport.protocol().number()))?;
+                set = set.and(&self.original(server.addresses)?)?;
+                if let Transport::Ports(_, ports) = &server.transport {
+                    set = set.and(&self.space.original_port(&numbers(ports))?)?;
+                }
+                sets.push(set.and(&self.space.translated(Side::Destination)?)?);
+            }
+        }
+        self.space.engine.any(sets)
+    }
+
+    /// Where nothing is tracked, nothing is reassembled: later fragments of stateless flows come without ports. IPv6 in input, both in forward.
+    fn later_fragments(&self, path: Path) -> Result<Set> {
+        let mut sets = Vec::new();
+        for entry in self.entries(Tracking::Untracked) {
+            for leg in [Leg::Request, Leg::Reply] {
+                for server in entry.servers.iter().filter(|_| passes(&entry.role, leg) == path) {
+                    if matches!(server.transport, Transport::Ports(..)) {
+                        let later = self.conditions.later(server.transport.protocol().number())?;
+                        let ends = self.ends(entry, server, leg, path)?;
+                        sets.push(later.and(&ends)?);
+                    }
+                }
+            }
+        }
+        let all = self.space.engine.any(sets)?;
+        if path == Path::In { all.and(&self.space.family(Family::V6)?) } else { Ok(all) }
+    }
+
+    /// The packets of a leg by what decides tracking: protocol, the server's address and port, a client's local ports.
+    fn flow(&self, entry: &Entry, server: &Server, leg: Leg) -> Result<Set> {
+        let (server_side, peer_side) = sides(leg);
+        let mut set = self.addresses(server_side, server.addresses)?;
+        let protocol = server.transport.protocol();
+        set = set.and(&self.space.protocol(&RangeSet::single(protocol.number()))?)?;
+        if !protocol.exists_in(Family::V6) {
+            set = set.and(&self.space.family(Family::V4)?)?;
+        }
+        if let Transport::Ports(_, ports) = &server.transport {
+            set = set.and(&self.space.port(server_side, &numbers(ports))?)?;
+            if let Role::Client { local_ports } = &entry.role {
+                set = set.and(&self.space.port(peer_side, &numbers(local_ports))?)?;
+            }
+        }
+        Ok(set)
+    }
+
+    /// The packets of a leg that are admitted: from or towards those who may, requests on the entry's interfaces, replies never with SYN alone.
+    fn admitted(&self, entry: &Entry, server: &Server, leg: Leg, path: Path) -> Result<Set> {
+        let flow = self.flow(entry, server, leg)?.and(&self.ends(entry, server, leg, path)?)?;
+        if leg == Leg::Reply
+            && server.transport.protocol() == Protocol::TCP
+            && matches!(server.transport, Transport::Ports(..))
+        {
+            return flow.minus(&self.space.flags(SYN | ACK, SYN)?);
+        }
+        Ok(flow)
+    }
+
+    /// Server address, accepted peers, interfaces.
+    fn ends(&self, entry: &Entry, server: &Server, leg: Leg, path: Path) -> Result<Set> {
+        let (server_side, peer_side) = sides(leg);
+        let mut set = self.addresses(server_side, server.addresses)?;
+        if let Role::Service { from, .. } | Role::Forward { from } = entry.role {
+            set = set.and(&self.addresses(peer_side, from)?)?;
+        }
+        if let (Role::Service { interfaces, .. }, Leg::Request) = (&entry.role, leg) {
+            set = set.and(&self.interfaces(path, interfaces)?)?;
+        }
+        Ok(set)
+    }
+
+    fn interfaces(&self, path: Path, names: &[Interface]) -> Result<Set> {
+        if names.is_empty() {
+            return Ok(self.space.engine.all());
+        }
+        let patterns: Vec<_> = names.iter().map(|name| InterfacePattern::exact(name.as_str())).collect();
+        self.space.interface(if path == Path::Out { Way::Out } else { Way::In }, &patterns)
+    }
+
+    fn entries(&self, tracking: Tracking) -> impl Iterator<Item = &'a Entry> {
+        self.policy.entries.iter().filter(move |entry| entry.tracking == tracking)
+    }
+
+    fn addresses(&self, side: Side, addresses: Addresses) -> Result<Set> {
+        self.in_field(Field::Address(side), addresses)
+    }
+
+    fn original(&self, addresses: Addresses) -> Result<Set> {
+        self.in_field(Field::OriginalAddress, addresses)
+    }
+
+    fn in_field(&self, field: Field, addresses: Addresses) -> Result<Set> {
+        match addresses {
+            Addresses::Any => Ok(self.space.engine.all()),
+            Addresses::Range(range) => self.space.address(field, &[range].into_iter().collect()),
+            Addresses::Set(id) => self.space.address(field, self.policy.sets.get(id)),
+        }
+    }
+
+    fn icmp(&self, family: Family, types: &[u8]) -> Result<Set> {
+        let types = RangeSet::from_ranges(types.iter().map(|&kind| (kind, kind)));
+        self.space.icmp(family, &types, &RangeSet::all())
+    }
+
+    fn udp(&self, from: u16, to: u16) -> Result<Set> {
+        let ports = self.space.port(Side::Source, &RangeSet::single(from))?;
+        let ports = ports.and(&self.space.port(Side::Destination, &RangeSet::single(to))?)?;
+        ports.and(&self.space.protocol(&RangeSet::single(Protocol::UDP.number()))?)
+    }
+
+    /// What conntrack says of packets that are not marked.
+    fn state(&self, states: States, untracked: &Set) -> Result<Set> {
+        let moment = Moment { hook: Hook::Input, after_conntrack: true, untracked: untracked.clone() };
+        let condition = crate::dump::Condition::is(crate::dump::Test::State(states));
+        self.conditions.all(&[condition], &moment)
+    }
+}
+
+/// The path of a leg.
+fn passes(role: &Role, leg: Leg) -> Path {
+    match (role, leg) {
+        (Role::Service { .. }, Leg::Request) | (Role::Client { .. }, Leg::Reply) => Path::In,
+        (Role::Service { .. }, Leg::Reply) | (Role::Client { .. }, Leg::Request) => Path::Out,
+        (Role::Forward { .. }, _) => Path::Forward,
+    }
+}
+
+/// Whether a packet on `path` passes the raw chain in which a leg on `leg` is looked for: prerouting serves what comes in and what is routed.
+fn meets_raw(leg: Path, path: Path) -> bool {
+    (leg == Path::Out) == (path == Path::Out)
+}
+
+/// The server's side and the peer's.
+fn sides(leg: Leg) -> (Side, Side) {
+    match leg {
+        Leg::Request => (Side::Destination, Side::Source),
+        Leg::Reply => (Side::Source, Side::Destination),
+    }
+}
+
+fn is_host(server: &Server) -> bool {
+    matches!(server.addresses, Addresses::Range(range) if range.as_host().is_some())
+}
+
+fn numbers(ports: &PortSet) -> RangeSet<u16> {
+    RangeSet::from_ranges(ports.ranges().iter().copied())
+}

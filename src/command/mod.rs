@@ -6,9 +6,12 @@ mod check;
 mod compile;
 mod explain;
 mod host;
+mod journey;
 mod output;
 mod remove;
 mod status;
+mod test;
+mod trace;
 mod verify;
 
 use std::io;
@@ -65,6 +68,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Status(arguments) => status::run(output, &arguments),
         Command::Remove(arguments) => remove::run(output, &arguments),
         Command::Verify(arguments) => verify::run(output, &arguments),
+        Command::Test(arguments) => test::run(output, &arguments),
+        Command::Trace(arguments) => trace::run(output, &arguments),
         Command::Explain { code } => explain::run(output, code.as_deref()),
         Command::Schema => output.data(&crate::schema::json()).map(|()| ExitCode::SUCCESS).map_err(Failure::from),
     };

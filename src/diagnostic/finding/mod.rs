@@ -37,6 +37,8 @@ pub mod ruleset_differs;
 pub mod set_file;
 pub mod set_of_sets;
 pub mod spec_nat;
+pub mod test_failed;
+pub mod test_impossible;
 pub mod too_many;
 pub mod tracking_clash;
 pub mod tracking_differs;
@@ -99,6 +101,8 @@ pub const ALL: &[&Finding] = &[
     &loaded_differs::FINDING,
     &not_permitted::FINDING,
     &host_failure::FINDING,
+    &test_failed::FINDING,
+    &test_impossible::FINDING,
     &legs_apart::FINDING,
     &tracking_differs::FINDING,
     &accepted_differs::FINDING,

@@ -179,7 +179,7 @@ pub enum TranslationKind {
 }
 
 /// A condition of a rule.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Condition {
     /// Whether the test must fail. A packet that lacks what is asked for (ports of a later fragment, an address of the other family, an
     /// interface that is not known in the hook) meets neither the test nor its negation.
@@ -221,7 +221,7 @@ pub enum Way {
 }
 
 /// What can be asked of a packet.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Test {
     /// Its family.
     Family(Family),

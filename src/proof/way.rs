@@ -257,9 +257,7 @@ impl<'a> Walk<'a> {
         if let Some(known) = self.known.borrow().get(&key) {
             return Ok(known.clone());
         }
-        let met = run.iter().map(|rule| self.conditions.all(&rule.conditions, moment));
-        let met: Result<Vec<Set>> = met.collect();
-        let met = self.space.engine.any(met?)?;
+        let met = self.conditions.any(run.iter().map(|rule| rule.conditions.as_slice()), moment)?;
         if !run.iter().flat_map(|rule| &rule.conditions).any(|condition| condition.test.depends_on_tracking()) {
             self.known.borrow_mut().insert(key, met.clone());
         }

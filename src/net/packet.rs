@@ -26,6 +26,13 @@ impl TcpFlags {
     }
 }
 
+impl fmt::Display for TcpFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = FLAGS.iter().filter(|(_, bit)| self.0 & bit != 0).map(|(name, _)| *name).collect();
+        if names.is_empty() { f.write_str("none") } else { f.write_str(&names.join(",")) }
+    }
+}
+
 /// ICMP types by name, for both families: (name, IPv4 type, IPv6 type).
 const ICMP_TYPES: [(&str, Option<u8>, Option<u8>); 15] = [
     ("echo-request", Some(8), Some(128)),

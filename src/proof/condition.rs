@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::bdd::{Result, Set};
 use super::space::{Field, Space};
-use crate::dump::{Condition, Hook, Keys, Parts, Selector, Side, States, Test, Value, Way};
-use crate::net::{AddressSet, Family, RangeSet};
+use crate::dump::{Condition, Hook, Keys, Selector, Side, States, Test, Value, Way};
+use crate::net::{AddressSet, Family};
 
 /// Where a condition is asked.
 #[derive(Debug, Clone)]
@@ -330,10 +330,5 @@ impl<'s> Conditions<'s> {
             Selector::Interface(_) => 5,
             Selector::OriginalDestination(_) => 6,
         }
-    }
-
-    /// Fragments that are not the first, of a protocol.
-    pub(super) fn later(&self, protocol: u8) -> Result<Set> {
-        self.space.protocol(&RangeSet::single(protocol))?.and(&self.space.parts(Parts::LATER)?)
     }
 }

@@ -6,7 +6,10 @@
 //!
 //! Values are in host byte order. Chains are jumped to by [`ChainId`], so a jump into nowhere cannot be written down.
 
+mod listing;
+pub mod netlink;
 mod of_ruleset;
+mod words;
 
 use std::fmt;
 use std::net::IpAddr;

@@ -32,7 +32,8 @@ fn words(dump: &Dump) -> String {
     for chain in &dump.chains {
         let mut text = format!("{} {} {:?}\n", chain.table, chain.name, chain.base);
         for rule in &chain.rules {
-            text += &format!("    {}\n", dump.words(rule));
+            // The words leave out what is in long sets.
+            text += &format!("    {}\n    {:?}\n", dump.words(rule), rule.conditions);
         }
         chains.push(text);
     }

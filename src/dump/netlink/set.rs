@@ -139,12 +139,15 @@ impl<'a> Set<'a> {
         Some(RangeSet::from_ranges(elements.iter().map(range).collect::<Option<Vec<_>>>()?))
     }
 
-    /// The names in a set of interfaces.
+    /// The names in a set of interfaces, sorted: a hash set lists them as they lie in its table.
     pub(super) fn interfaces(&self, elements: &[&Fields<'a>]) -> Option<Vec<InterfacePattern>> {
         if self.flags & set_flag::INTERVAL != 0 {
             return self.interface_ranges();
         }
-        elements.iter().map(|one| interface(key(one, element::KEY)?)).collect()
+        let mut names =
+            elements.iter().map(|one| interface(key(one, element::KEY)?)).collect::<Option<Vec<_>>>()?;
+        names.sort_unstable();
+        Some(names)
     }
 
     /// `eth*` in a set is the range of all names that start so.
@@ -153,9 +156,11 @@ impl<'a> Set<'a> {
         self.intervals()?.into_iter().map(one).collect()
     }
 
-    /// The values of some elements of a set with several fields.
+    /// The values of some elements of a set with several fields, sorted.
     pub(super) fn keys(&self, elements: &[&Fields<'a>], fields: &[Field]) -> Option<Vec<Vec<Value>>> {
-        elements.iter().map(|one| values(one, fields)).collect()
+        let mut keys = elements.iter().map(|one| values(one, fields)).collect::<Option<Vec<_>>>()?;
+        keys.sort_unstable();
+        Some(keys)
     }
 }
 

@@ -8,7 +8,10 @@
 
 pub mod foreign;
 pub mod ipset;
+mod listing;
+pub mod netlink;
 mod of_ruleset;
+mod words;
 pub mod xtables;
 
 use std::fmt;

@@ -3,12 +3,14 @@
 use std::io::Read;
 
 use super::super::Failure;
+use super::super::host::load;
 use crate::backend::{Header, iptables};
 use crate::cli::VerifyArgs;
 use crate::compile::Compiled;
 use crate::diagnostic::Diagnostic;
+use crate::diagnostic::finding::form_differs;
 use crate::dump::ipset::Ipsets;
-use crate::dump::{Dump, foreign, xtables};
+use crate::dump::{Dump, foreign, netlink, xtables};
 use crate::net::Family;
 use crate::source::Sources;
 
@@ -27,18 +29,25 @@ pub(super) fn all(
     compiled: &Compiled,
     arguments: &VerifyArgs,
     sources: &mut Sources,
-    _diagnostics: &mut Vec<Diagnostic>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<Vec<Form>, Failure> {
-    let mut forms = own(compiled, sources);
+    let mut forms = own(compiled, sources, diagnostics);
     for against in &arguments.against {
         forms.push(file(against, sources)?);
     }
     Ok(forms)
 }
 
-fn own(compiled: &Compiled, sources: &mut Sources) -> Vec<Form> {
+fn own(compiled: &Compiled, sources: &mut Sources, diagnostics: &mut Vec<Diagnostic>) -> Vec<Form> {
     let mut forms = Vec::new();
     let mut form = |name: &str, dump| forms.push(Form { name: name.to_string(), dump, own: true });
+    match load::prepare(compiled) {
+        Ok(prepared) => match netlink::of_messages(&prepared.messages.bytes, sources, "netlink messages") {
+            Ok(dump) => form("the netlink messages", dump),
+            Err(why) => diagnostics.push(form_differs::unread("the batch of netlink messages", &why.to_string())),
+        },
+        Err(diagnostic) => diagnostics.push(diagnostic),
+    }
     let header = Header { version: env!("CARGO_PKG_VERSION"), spec_hash: &compiled.hash };
     let files = iptables::artifacts(compiled.ruleset(), &header);
     let ipsets = Ipsets::read(files.ipset.as_deref().unwrap_or_default());

@@ -6,6 +6,7 @@ mod check;
 mod compile;
 mod explain;
 mod host;
+mod lint;
 mod output;
 mod remove;
 mod status;
@@ -63,6 +64,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Apply(arguments) => apply::run(output, &arguments),
         Command::Status(arguments) => status::run(output, &arguments),
         Command::Remove(arguments) => remove::run(output, &arguments),
+        Command::Lint(arguments) => lint::run(output, &arguments),
         Command::Explain { code } => explain::run(output, code.as_deref()),
         Command::Schema => output.data(&crate::schema::json()).map(|()| ExitCode::SUCCESS).map_err(Failure::from),
     };

@@ -128,7 +128,8 @@ fn braced(list: &str) -> String {
 
 /// Ports, as ranges with `to` between their ends and `and` between them.
 pub fn numbers(ports: &RangeSet<u16>, to: &str, and: &str) -> String {
-    let one = |&(first, last): &(u16, u16)| if first == last { first.to_string() } else { format!("{first}{to}{last}") };
+    let one =
+        |&(first, last): &(u16, u16)| if first == last { first.to_string() } else { format!("{first}{to}{last}") };
     ports.ranges().iter().map(one).collect::<Vec<_>>().join(and)
 }
 

@@ -20,7 +20,8 @@ Decide whether the spec is right without it. A rule that must stay can stay in a
 /// The rule, or the policy, at `place` decides about `packet` otherwise than the spec.
 pub fn report(place: Place, what: &str, packet: &str) -> Diagnostic {
     let help = "keep it in a table of its own beside fwc's, or do without it";
-    Diagnostic::new(&FINDING, format!("the spec does not have this: {packet} {what}"), help).at(place, "decides otherwise")
+    Diagnostic::new(&FINDING, format!("the spec does not have this: {packet} {what}"), help)
+        .at(place, "decides otherwise")
 }
 
 /// The rule was not taken over, for this reason.

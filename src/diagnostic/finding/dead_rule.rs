@@ -17,7 +17,8 @@ interface that its hook does not know: OUTPUT has no incoming interface, INPUT h
 /// No packet meets `rule`: rules before it decide about all that it asks for, one of them at `before`.
 pub fn shadowed(rule: Place, before: Option<Place>) -> Diagnostic {
     let help = "remove it, or move it before the rule that takes its packets";
-    let found = Diagnostic::new(&FINDING, "this rule never matches: what it asks for is decided before it", help).at(rule, "");
+    let found =
+        Diagnostic::new(&FINDING, "this rule never matches: what it asks for is decided before it", help).at(rule, "");
     match before {
         Some(before) => found.at(before, "decides about them"),
         None => found,
@@ -32,7 +33,8 @@ pub fn contradicted(rule: Place) -> Diagnostic {
 
 /// The rule asks for an interface that its hook does not know.
 pub fn interface(rule: Place, name: &str, hook: &str) -> Diagnostic {
-    let (has, lacks) = if matches!(hook, "OUTPUT" | "POSTROUTING") { ("outgoing", "incoming") } else { ("incoming", "outgoing") };
+    let (has, lacks) =
+        if matches!(hook, "OUTPUT" | "POSTROUTING") { ("outgoing", "incoming") } else { ("incoming", "outgoing") };
     let message = format!("this rule never matches: in {hook} no packet has an {lacks} interface");
     Diagnostic::new(&FINDING, message, format!("ask for the {has} interface `{name}`")).at(rule, "")
 }

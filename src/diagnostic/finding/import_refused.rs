@@ -16,5 +16,6 @@ stateless flows are the usual reasons. `fwc lint` tells more about them. The spe
 
 /// The spec has an error.
 pub fn report(place: Place, code: &str, message: &str, help: &str) -> Diagnostic {
-    Diagnostic::new(&FINDING, format!("fwc refuses the spec that this ruleset makes ({code}): {message}"), help).at(place, "")
+    Diagnostic::new(&FINDING, format!("fwc refuses the spec that this ruleset makes ({code}): {message}"), help)
+        .at(place, "")
 }

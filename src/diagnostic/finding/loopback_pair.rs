@@ -17,6 +17,9 @@ SYN_SENT behind. A rule for `lo` in PREROUTING does not help, because the packet
 
 /// Over loopback, `rule` untracks one leg only. `missing` is the rule that helps.
 pub fn report(rule: Place, packet: &str, missing: &str) -> Diagnostic {
-    let message = format!("over loopback this untracks {packet}, but what answers it is tracked: the host cannot use its own service");
-    Diagnostic::new(&FINDING, message, format!("add to OUTPUT of raw: {missing}")).at(rule, "untracks one leg over loopback")
+    let message = format!(
+        "over loopback this untracks {packet}, but what answers it is tracked: the host cannot use its own service"
+    );
+    Diagnostic::new(&FINDING, message, format!("add to OUTPUT of raw: {missing}"))
+        .at(rule, "untracks one leg over loopback")
 }

@@ -17,7 +17,12 @@ was looked at.
 
 /// A line could not be read.
 pub fn unread(place: Place, why: &str) -> Diagnostic {
-    Diagnostic::new(&FINDING, format!("this line was left out: {why}"), "what is said about the ruleset does not hold for it").at(place, "")
+    Diagnostic::new(
+        &FINDING,
+        format!("this line was left out: {why}"),
+        "what is said about the ruleset does not hold for it",
+    )
+    .at(place, "")
 }
 
 /// Part of a rule is not understood.

@@ -24,6 +24,10 @@ pub fn report(rule: Place, packet: &str, tcp: bool) -> Diagnostic {
     } else {
         "accept established packets by state, or limit the rule to the local ports 32768-60999"
     };
-    Diagnostic::new(&FINDING, format!("anybody who sends from this port reaches every port of the host: {packet}"), help)
-        .at(rule, "accepts by source port alone")
+    Diagnostic::new(
+        &FINDING,
+        format!("anybody who sends from this port reaches every port of the host: {packet}"),
+        help,
+    )
+    .at(rule, "accepts by source port alone")
 }

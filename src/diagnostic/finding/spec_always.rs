@@ -19,5 +19,6 @@ their neighbours or their addresses, so the difference mostly is a gain; but it 
 pub fn report(place: Place, what: &str, packet: &str, accepts: bool) -> Diagnostic {
     let (spec, file) = if accepts { ("accepts", "does not") } else { ("does not accept", "does") };
     let message = format!("a spec {spec} {what}, and this ruleset {file}: {packet}");
-    Diagnostic::new(&FINDING, message, "nothing, if you agree; otherwise keep the ruleset's rule in a table of its own").at(place, "")
+    Diagnostic::new(&FINDING, message, "nothing, if you agree; otherwise keep the ruleset's rule in a table of its own")
+        .at(place, "")
 }

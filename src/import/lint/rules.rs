@@ -1,0 +1,103 @@
+//! FWC709, FWC710 and FWC720: single rules.
+
+use std::collections::BTreeMap;
+
+use crate::diagnostic::Diagnostic;
+use crate::diagnostic::finding::{dead_rule, exact_flags, not_understood};
+use crate::dump::{Condition, Dump, Effect, Rule, Test, Verdict};
+use crate::import::leaf::{Known, Leaf};
+use crate::import::words;
+use crate::proof::bdd::Result;
+use crate::proof::condition::Moment;
+use crate::source::Place;
+
+pub(super) fn find(known: &Known<'_>) -> Result<Vec<Diagnostic>> {
+    let mut by_rule: BTreeMap<*const Rule, Vec<&Leaf<'_>>> = BTreeMap::new();
+    for leaf in &known.leaves {
+        by_rule.entry(std::ptr::from_ref(leaf.rule)).or_default().push(leaf);
+    }
+    let mut found = Vec::new();
+    for leaves in by_rule.values() {
+        let Some(first) = leaves.first() else { continue };
+        if leaves.iter().all(|leaf| leaf.packets.is_empty()) && does_something(first.rule) {
+            found.push(dead(known, leaves, first)?);
+        }
+        if first.rule.conditions.iter().any(is_exact) {
+            found.push(exact_flags::report(first.rule.place));
+        }
+    }
+    Ok(found)
+}
+
+/// A rule that only counts or logs harms nobody where it is not met.
+fn does_something(rule: &Rule) -> bool {
+    !matches!(rule.verdict, Verdict::Continue) || rule.effects.contains(&Effect::Notrack)
+}
+
+fn dead(known: &Known<'_>, leaves: &[&Leaf<'_>], first: &Leaf<'_>) -> Result<Diagnostic> {
+    let place = first.rule.place;
+    for leaf in leaves {
+        let unknown = leaf.guard.iter().find_map(|one| words::asks_unknown_interface(one, leaf.base.hook));
+        if let Some(name) = unknown {
+            return Ok(dead_rule::interface(place, &name.to_string(), words::chain_name(leaf.base.hook)));
+        }
+    }
+    for leaf in leaves {
+        let untracked = known.paths.on(leaf.path).untracked.clone();
+        let moment = Moment { hook: leaf.base.hook, after_conntrack: !leaf.is_raw(), untracked };
+        let conditions: Vec<Condition> = leaf.guard.iter().map(|&one| one.clone()).collect();
+        let wanted = known.conditions.all(&conditions, &moment)?.and(&known.space.family(leaf.family)?)?;
+        if !wanted.is_empty() {
+            return Ok(dead_rule::shadowed(place, before(known, leaf, &wanted)?));
+        }
+    }
+    Ok(dead_rule::contradicted(place))
+}
+
+/// A rule that takes packets before a leaf could.
+fn before(known: &Known<'_>, leaf: &Leaf<'_>, wanted: &crate::proof::bdd::Set) -> Result<Option<Place>> {
+    let same = |other: &&Leaf<'_>| other.path == leaf.path && other.family == leaf.family;
+    for other in known.leaves.iter().filter(same) {
+        let decides = matches!(other.rule.verdict, Verdict::Accept | Verdict::Drop | Verdict::Reject | Verdict::Return);
+        if decides && !other.packets.and(wanted)?.is_empty() {
+            return Ok(Some(other.rule.place));
+        }
+    }
+    Ok(None)
+}
+
+/// All flags compared, ECE (64) and CWR (128) too, for packets with SYN (2).
+fn is_exact(condition: &Condition) -> bool {
+    match &condition.test {
+        Test::TcpFlags { mask, value } => !condition.negated && mask & 0xc0 == 0xc0 && value & 0xc2 == 2,
+        Test::AnyOf(all) => all.iter().any(is_exact),
+        _ => false,
+    }
+}
+
+/// What the reader has not understood.
+pub(super) fn not_understood(dump: &Dump) -> Vec<Diagnostic> {
+    let mut found: Vec<Diagnostic> =
+        dump.unread.iter().map(|unread| not_understood::unread(unread.place, &unread.why)).collect();
+    for (_, rule) in dump.rules() {
+        let tests = rule.conditions.iter().find_map(|condition| opaque(&condition.test));
+        let effects = rule.effects.iter().find_map(|effect| match effect {
+            Effect::Other(text) => Some(text.as_str()),
+            _ => None,
+        });
+        let verdict = match &rule.verdict {
+            Verdict::Unknown(text) => Some(text.as_str()),
+            _ => None,
+        };
+        found.extend(tests.or(effects).or(verdict).map(|text| not_understood::part(rule.place, text)));
+    }
+    found
+}
+
+fn opaque(test: &Test) -> Option<&str> {
+    match test {
+        Test::Opaque { text, .. } => Some(text),
+        Test::AnyOf(all) => all.iter().find_map(|condition| opaque(&condition.test)),
+        _ => None,
+    }
+}

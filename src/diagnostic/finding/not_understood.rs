@@ -25,8 +25,13 @@ pub fn unread(place: Place, why: &str) -> Diagnostic {
     .at(place, "")
 }
 
-/// Part of a rule is not understood.
-pub fn part(place: Place, text: &str) -> Diagnostic {
-    let message = format!("`{text}` is not understood");
-    Diagnostic::new(&FINDING, message, "findings about packets that come here hold for either answer").at(place, "")
+/// Rules ask or do something that is not understood.
+pub fn part(text: &str, places: &[Place]) -> Diagnostic {
+    let message = match places.len() {
+        0 | 1 => format!("`{text}` is not understood"),
+        count => format!("`{text}` is not understood; {count} rules have it"),
+    };
+    let found =
+        Diagnostic::new(&FINDING, message, "what is found about packets that come here holds for either answer");
+    places.iter().fold(found, |found, &place| found.at(place, ""))
 }

@@ -68,8 +68,10 @@ fn black_hole(known: &Known<'_>, family: Family) -> Result<Option<Diagnostic>> {
     let (kind, code) = if family == Family::V4 { (3, RangeSet::single(4)) } else { (2, RangeSet::all()) };
     let errors = space.icmp(family, &RangeSet::single(kind), &code)?;
     let invalid = space.state(States { invalid: true, ..States::default() })?;
-    let lost =
-        errors.and(&invalid)?.and(&known.abroad(Side::Destination)?)?.minus(&known.paths.on(Path::In).accepted)?;
+    // What a block list in raw drops is not about flows of this host.
+    let input = known.paths.on(Path::In);
+    let abroad = known.abroad(Side::Destination)?.and(&input.entered)?;
+    let lost = errors.and(&invalid)?.and(&abroad)?.minus(&input.accepted)?;
     if lost.is_empty() {
         return Ok(None);
     }
@@ -102,12 +104,18 @@ fn unaccepted(known: &Known<'_>) -> Result<Vec<Diagnostic>> {
         chain.rules.iter_mut().for_each(|rule| rule.effects.retain(|effect| *effect != Effect::Notrack));
     }
     let other = Known::of(known.space, &tracked)?;
+    // A connection is opened by SYN alone, and by nothing else.
+    let syn = known.space.flags(SYN | ACK, SYN)?;
+    let new =
+        known.space.state(States { new: true, ..States::default() })?.minus(&known.space.has_flags()?.minus(&syn)?)?;
+    let new = new.or(&known.space.state(States { established: true, ..States::default() })?.minus(&syn)?)?;
     let mut found = Vec::new();
     for (path, near) in [(Path::In, Side::Destination), (Path::Out, Side::Source)] {
         let (now, then) = (known.paths.on(path), other.paths.on(path));
-        let new = known.space.state(States { new: true, established: true, ..States::default() })?;
         let lost = now.untracked.and(&then.accepted)?.minus(&now.accepted)?.and(&new)?.and(&known.abroad(near)?)?;
         for (leaf, part) in known.untracking(path, &lost)? {
+            let opens = part.and(&known.space.state(States { new: true, ..States::default() })?)?;
+            let part = if opens.is_empty() { part } else { opens };
             let mut accepts = None;
             for candidate in filter(&other, path).filter(|leaf| leaf.rule.verdict == Verdict::Accept) {
                 if accepts.is_none() && !candidate.packets.and(&part)?.is_empty() {
@@ -127,7 +135,7 @@ fn neighbours(known: &Known<'_>) -> Result<Vec<Diagnostic>> {
     let mut found = Vec::new();
     for leaf in filter(known, Path::In).filter(|leaf| leaf.family == Family::V6) {
         let drops = matches!(leaf.rule.verdict, Verdict::Drop | Verdict::Reject);
-        if !drops || !leaf.guard.iter().any(|one| says_untracked(one)) {
+        if !drops || !leaf.guard.iter().any(says_untracked) {
             continue;
         }
         let rest: Vec<Condition> =
@@ -141,6 +149,7 @@ fn neighbours(known: &Known<'_>) -> Result<Vec<Diagnostic>> {
     Ok(found)
 }
 
-fn says_untracked(condition: &Condition) -> bool {
+/// Whether a condition asks for what is not tracked.
+pub(super) fn says_untracked(condition: &&Condition) -> bool {
     matches!(condition.test, Test::State(states) if states.untracked != condition.negated)
 }

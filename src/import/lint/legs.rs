@@ -62,6 +62,7 @@ fn routed(known: &Known<'_>, mirror: &Walk<'_>) -> Result<Vec<Diagnostic>> {
     }
     let (there, back) = (known.paths.on(Path::Forward), mirror.path(Path::Forward)?);
     let mut alone = there.untracked.minus(&back.untracked)?.and(&there.accepted)?.minus(&translated(known)?)?;
+    alone = alone.minus(&known.own()?)?;
     for side in [Side::Source, Side::Destination] {
         alone = alone.minus(&known.space.local(side)?)?;
     }

@@ -11,8 +11,10 @@ use std::collections::HashSet;
 
 use super::leaf::{Known, Leaf};
 use crate::diagnostic::{Diagnostic, sort};
-use crate::dump::{Dump, Parts, Side};
+use crate::dump::{Dump, Hook, Parts, Side, Test};
+use crate::net::{AddressSet, Family};
 use crate::proof::bdd::{Result, Set};
+use crate::proof::space::Field;
 use crate::proof::way::Path;
 use crate::proof::witness::witness;
 
@@ -50,10 +52,35 @@ impl Known<'_> {
         Ok(found)
     }
 
+    /// Packets from or to an address that is this host's, as far as its rules tell: what input is asked for as a destination, and output as a source.
+    fn own(&self) -> Result<Set> {
+        let mut sets = Vec::new();
+        for leaf in &self.leaves {
+            let near = match leaf.base.hook {
+                Hook::Input => Side::Destination,
+                Hook::Output => Side::Source,
+                _ => continue,
+            };
+            for condition in leaf.guard.iter().filter(|condition| !condition.negated) {
+                let Test::Address(side, set) = &condition.test else { continue };
+                if *side == near && is_hosts(set) {
+                    sets.push(self.space.address(Field::Address(Side::Source), set)?);
+                    sets.push(self.space.address(Field::Address(Side::Destination), set)?);
+                }
+            }
+        }
+        self.space.engine.any(sets)
+    }
+
     /// Packets that are no fragments and come from another host to this one, or the other way.
     fn abroad(&self, near: Side) -> Result<Set> {
         let whole = self.space.parts(Parts { whole: true, first: false, later: false })?;
         let far = if near == Side::Source { Side::Destination } else { Side::Source };
         whole.minus(&self.loopback()?)?.and(&self.space.local(near)?)?.minus(&self.space.local(far)?)
     }
+}
+
+/// Whether a set has single addresses only.
+fn is_hosts(set: &AddressSet) -> bool {
+    Family::BOTH.iter().flat_map(|&family| set.ranges(family)).all(|range| range.as_host().is_some())
 }

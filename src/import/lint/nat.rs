@@ -15,8 +15,11 @@ pub(super) fn find(known: &Known<'_>) -> Result<Vec<Diagnostic>> {
         known.leaves.iter().filter(|leaf| matches!(leaf.rule.verdict, Verdict::Translate(_))).collect();
     let (Some(untracks), Some(translates)) = (untracking, translating.first()) else { return Ok(found) };
     for path in Path::ALL {
-        let missed = &known.paths.on(path).missed;
-        for (leaf, part) in known.untracking(path, missed)? {
+        let mut missed = known.paths.on(path).missed.clone();
+        if path == Path::Forward {
+            missed = missed.minus(&known.own()?)?;
+        }
+        for (leaf, part) in known.untracking(path, &missed)? {
             let mut nat = None;
             for other in translating.iter().filter(|other| other.path == path) {
                 let moment =

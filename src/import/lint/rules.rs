@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::accepted::says_untracked;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::{dead_rule, exact_flags, not_understood};
 use crate::dump::{Condition, Dump, Effect, Rule, Test, Verdict};
 use crate::import::leaf::{Known, Leaf};
 use crate::import::words;
+use crate::net::Family;
 use crate::proof::bdd::Result;
 use crate::proof::condition::Moment;
 use crate::source::Place;
@@ -19,7 +21,9 @@ pub(super) fn find(known: &Known<'_>) -> Result<Vec<Diagnostic>> {
     let mut found = Vec::new();
     for leaves in by_rule.values() {
         let Some(first) = leaves.first() else { continue };
-        if leaves.iter().all(|leaf| leaf.packets.is_empty()) && does_something(first.rule) {
+        // The model of conntrack does not have what is never tracked, as neighbour discovery is.
+        let untracked = leaves.iter().any(|leaf| leaf.family == Family::V6 && leaf.guard.iter().any(says_untracked));
+        if leaves.iter().all(|leaf| leaf.packets.is_empty()) && does_something(first.rule) && !untracked {
             found.push(dead(known, leaves, first)?);
         }
         if first.rule.conditions.iter().any(is_exact) {
@@ -54,16 +58,18 @@ fn dead(known: &Known<'_>, leaves: &[&Leaf<'_>], first: &Leaf<'_>) -> Result<Dia
     Ok(dead_rule::contradicted(place))
 }
 
-/// A rule that takes packets before a leaf could.
+/// The last of the rules that take packets before a leaf could.
 fn before(known: &Known<'_>, leaf: &Leaf<'_>, wanted: &crate::proof::bdd::Set) -> Result<Option<Place>> {
     let same = |other: &&Leaf<'_>| other.path == leaf.path && other.family == leaf.family;
-    for other in known.leaves.iter().filter(same) {
+    let earlier = known.leaves.iter().take_while(|other| !std::ptr::eq(*other, leaf));
+    let mut found = None;
+    for other in earlier.filter(same) {
         let decides = matches!(other.rule.verdict, Verdict::Accept | Verdict::Drop | Verdict::Reject | Verdict::Return);
         if decides && !other.packets.and(wanted)?.is_empty() {
-            return Ok(Some(other.rule.place));
+            found = Some(other.rule.place);
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
 /// All flags compared, ECE (64) and CWR (128) too, for packets with SYN (2).
@@ -75,13 +81,14 @@ fn is_exact(condition: &Condition) -> bool {
     }
 }
 
-/// What the reader has not understood.
+/// What the reader has not understood: each question once, with all rules that ask it.
 pub(super) fn not_understood(dump: &Dump) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> =
         dump.unread.iter().map(|unread| not_understood::unread(unread.place, &unread.why)).collect();
-    for (_, rule) in dump.rules() {
-        let tests = rule.conditions.iter().find_map(|condition| opaque(&condition.test));
-        let effects = rule.effects.iter().find_map(|effect| match effect {
+    let mut places: BTreeMap<&str, Vec<Place>> = BTreeMap::new();
+    for (_, rule) in dump.rules().filter(|(_, rule)| matters(rule)) {
+        let tests = rule.conditions.iter().filter_map(|condition| opaque(&condition.test));
+        let effects = rule.effects.iter().filter_map(|effect| match effect {
             Effect::Other(text) => Some(text.as_str()),
             _ => None,
         });
@@ -89,9 +96,18 @@ pub(super) fn not_understood(dump: &Dump) -> Vec<Diagnostic> {
             Verdict::Unknown(text) => Some(text.as_str()),
             _ => None,
         };
-        found.extend(tests.or(effects).or(verdict).map(|text| not_understood::part(rule.place, text)));
+        for text in tests.chain(effects).chain(verdict) {
+            places.entry(text).or_default().push(rule.place);
+        }
     }
+    found.extend(places.iter().map(|(text, places)| not_understood::part(text, places)));
     found
+}
+
+/// Whether a rule changes a packet's way, or what is known of it.
+fn matters(rule: &Rule) -> bool {
+    let harmless = |effect: &Effect| matches!(effect, Effect::Harmless(_));
+    rule.verdict != Verdict::Continue || !rule.effects.iter().all(harmless)
 }
 
 fn opaque(test: &Test) -> Option<&str> {

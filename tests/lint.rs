@@ -92,3 +92,21 @@ fn the_missing_half_is_named() {
         }
     }
 }
+
+/// Every trap occurs in the golden files.
+#[test]
+fn every_trap_is_shown() {
+    let codes = ["FWC701", "FWC702", "FWC703", "FWC704", "FWC705", "FWC706", "FWC707", "FWC708", "FWC709", "FWC720"];
+    let golden = |name: &str| std::fs::read_to_string(format!("tests/golden/lint/{name}.txt")).unwrap();
+    let all: String = CASES.iter().map(|(name, _)| golden(name)).collect();
+    for code in codes {
+        assert!(all.lines().any(|line| line == code), "{code}");
+    }
+}
+
+#[test]
+fn what_is_no_ruleset_is_refused() {
+    let (code, text) = lint(&[PathBuf::from("examples/web.yaml")]);
+    assert_eq!(code, 1);
+    assert!(text.contains("examples/web.yaml is none of"), "{text}");
+}

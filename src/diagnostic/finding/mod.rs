@@ -2,7 +2,6 @@
 
 pub mod address;
 pub mod block_too_wide;
-pub mod cannot_say;
 pub mod concurrent_change;
 pub mod conntrack_disabled;
 pub mod dead_rule;
@@ -14,7 +13,6 @@ pub mod given_twice;
 pub mod half_pair;
 pub mod host_bits;
 pub mod host_failure;
-pub mod import_refused;
 pub mod interface;
 pub mod kernel_refused;
 pub mod live_nat;
@@ -42,7 +40,6 @@ pub mod reversed;
 pub mod set_file;
 pub mod set_of_sets;
 pub mod source_port_hole;
-pub mod spec_always;
 pub mod spec_nat;
 pub mod too_many;
 pub mod tracking_clash;
@@ -118,9 +115,6 @@ pub const ALL: &[&Finding] = &[
     &dead_rule::FINDING,
     &exact_flags::FINDING,
     &not_understood::FINDING,
-    &cannot_say::FINDING,
-    &spec_always::FINDING,
-    &import_refused::FINDING,
 ];
 
 /// The finding of a code such as `FWC103`, in any case.

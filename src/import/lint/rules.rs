@@ -117,3 +117,30 @@ fn opaque(test: &Test) -> Option<&str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(test: Test) -> Vec<&'static str> {
+        let spec = "services:\n  web: {listen: \"*:80\"}\n";
+        let outcome = crate::compile::check_text("spec.yaml", spec, std::path::Path::new(""));
+        let compiled = outcome.compiled.unwrap();
+        let mut dump = crate::dump::of_ruleset(compiled.ruleset(), compiled.whole);
+        let rules = dump.chains.iter_mut().flat_map(|chain| &mut chain.rules);
+        for rule in rules.filter(|rule| rule.conditions.iter().any(|one| matches!(one.test, Test::Port(..)))) {
+            rule.conditions.push(Condition::is(test.clone()));
+        }
+        let mut codes: Vec<_> = super::super::lint(&dump).unwrap().iter().map(|found| found.finding.code).collect();
+        codes.dedup();
+        codes
+    }
+
+    #[test]
+    fn exact_flags_are_found_and_masks_are_not() {
+        let exact = codes(Test::TcpFlags { mask: 0xff, value: 2 });
+        assert!(exact.contains(&"FWC710"), "{exact:?}");
+        let mask = codes(Test::TcpFlags { mask: 0x17, value: 2 });
+        assert!(!mask.contains(&"FWC710"), "{mask:?}");
+    }
+}

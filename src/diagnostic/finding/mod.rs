@@ -1,5 +1,6 @@
 //! The findings, one a file: the code, what `fwc explain` says, and the functions that report it.
 
+pub mod accepted_differs;
 pub mod address;
 pub mod block_too_wide;
 pub mod concurrent_change;
@@ -8,6 +9,7 @@ pub mod dead_rule;
 pub mod empty;
 pub mod exact_flags;
 pub mod family_mismatch;
+pub mod form_differs;
 pub mod forward_unfiltered;
 pub mod given_twice;
 pub mod half_pair;
@@ -15,6 +17,7 @@ pub mod host_bits;
 pub mod host_failure;
 pub mod interface;
 pub mod kernel_refused;
+pub mod legs_apart;
 pub mod live_nat;
 pub mod loaded_differs;
 pub mod local_port_clash;
@@ -35,14 +38,19 @@ pub mod pmtu_black_hole;
 pub mod port;
 pub mod port_shape;
 pub mod port_zero;
+pub mod proof_too_large;
 pub mod protocol;
 pub mod reversed;
+pub mod ruleset_differs;
 pub mod set_file;
 pub mod set_of_sets;
 pub mod source_port_hole;
 pub mod spec_nat;
+pub mod test_failed;
+pub mod test_impossible;
 pub mod too_many;
 pub mod tracking_clash;
+pub mod tracking_differs;
 pub mod unknown_key;
 pub mod unknown_set;
 pub mod unreadable;
@@ -104,6 +112,14 @@ pub const ALL: &[&Finding] = &[
     &loaded_differs::FINDING,
     &not_permitted::FINDING,
     &host_failure::FINDING,
+    &test_failed::FINDING,
+    &test_impossible::FINDING,
+    &legs_apart::FINDING,
+    &tracking_differs::FINDING,
+    &accepted_differs::FINDING,
+    &form_differs::FINDING,
+    &ruleset_differs::FINDING,
+    &proof_too_large::FINDING,
     &half_pair::FINDING,
     &source_port_hole::FINDING,
     &notrack_nat::FINDING,

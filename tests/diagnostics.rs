@@ -40,6 +40,17 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("FWC503", "tests/transaction.rs"),
     ("FWC504", "tests/commands/rootless.rs"),
     ("FWC505", "tests/commands/apply.rs"),
+    ("FWC701", "tests/lint.rs"),
+    ("FWC702", "tests/lint.rs"),
+    ("FWC703", "tests/lint.rs"),
+    ("FWC704", "tests/lint.rs"),
+    ("FWC705", "tests/lint.rs"),
+    ("FWC706", "tests/lint.rs"),
+    ("FWC707", "tests/lint.rs"),
+    ("FWC708", "tests/lint.rs"),
+    ("FWC709", "tests/lint.rs"),
+    ("FWC710", "src/import/lint/rules.rs"),
+    ("FWC720", "tests/lint.rs"),
 ];
 
 /// The folder of the golden files, relative to the crate, in which tests run: so that no machine's paths get into them.

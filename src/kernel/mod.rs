@@ -15,6 +15,7 @@ pub mod nat;
 mod nf_tables;
 pub mod normal;
 pub mod parts;
+pub mod probe;
 pub mod socket;
 pub mod table;
 pub mod transaction;

@@ -6,7 +6,9 @@
 //!
 //! Values are in host byte order. Chains are jumped to by [`ChainId`], so a jump into nowhere cannot be written down.
 
+pub mod ipset;
 mod of_ruleset;
+pub mod xtables;
 
 use std::fmt;
 use std::net::IpAddr;

@@ -42,6 +42,10 @@ pub enum Command {
     Status(HostArgs),
     /// Delete what fwc loaded, and nothing else
     Remove(HostArgs),
+    /// Run the tests of a spec: lead their packets through its rules
+    Test(TestArgs),
+    /// Show the way of one packet, and of its answer, through a spec's rules
+    Trace(TraceArgs),
     /// Explain a diagnostic, as in `fwc explain FWC301`
     Explain {
         /// The code; without one, all codes are listed.
@@ -60,6 +64,49 @@ pub struct CheckArgs {
     /// Also load each into the real kernel, in a private namespace. Needs no root.
     #[arg(long)]
     pub kernel: bool,
+}
+
+/// `fwc test`.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// A spec file or directory; `-` is standard input.
+    #[arg(value_name = "SPEC")]
+    pub spec: PathBuf,
+    /// Write a report for a CI server to standard output.
+    #[arg(long, value_enum, value_name = "KIND", conflicts_with = "format")]
+    pub report: Option<Report>,
+}
+
+/// A report that CI servers read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Report {
+    /// JUnit XML
+    Junit,
+    /// The Test Anything Protocol, version 14
+    Tap,
+}
+
+/// `fwc trace`.
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// A spec file or directory; `-` is standard input.
+    #[arg(value_name = "SPEC")]
+    pub spec: PathBuf,
+    /// `PROTO SRC[:PORT] > DST[:PORT] [FLAGS or ICMP type]`, as in "tcp 198.51.100.7:40000 > 203.0.113.5:80 syn".
+    #[arg(value_name = "PACKET")]
+    pub packet: String,
+    /// Which way it goes: to this host, from it, or through it.
+    #[arg(long, value_name = "in|out|forward", default_value = "in", value_parser = ["in", "out", "forward"])]
+    pub direction: String,
+    /// Where it comes in, or with `--direction out` where it leaves.
+    #[arg(long, value_name = "NAME")]
+    pub interface: Option<String>,
+    /// What conntrack would say of it.
+    #[arg(long, value_name = "STATE", default_value = "new", value_parser = ["new", "established", "related", "invalid"])]
+    pub state: String,
+    /// Take it for the first or a later fragment of a packet.
+    #[arg(long, value_name = "first|later", value_parser = ["first", "later"])]
+    pub fragment: Option<String>,
 }
 
 /// `fwc compile`.

@@ -12,12 +12,18 @@ use std::path::Path;
 use fwc::diagnostic::human::{self, Look};
 use fwc::diagnostic::json;
 use fwc::diagnostic::{Diagnostic, finding};
+use fwc::packet::{assertion, failure};
 use fwc::source::Sources;
 use support::folders;
 
-/// Everything that needs no host: what `fwc check` reports.
+/// Everything that needs no host: what `fwc check` reports, and `fwc test` where there are no errors.
 fn check(spec: &Path) -> (Sources, Vec<Diagnostic>) {
-    let outcome = fwc::compile::check(spec);
+    let mut outcome = fwc::compile::check(spec);
+    if let Some(compiled) = &outcome.compiled {
+        for result in assertion::run(&compiled.policy, compiled.ruleset()) {
+            outcome.diagnostics.extend(failure::diagnostics(&compiled.policy, compiled.ruleset(), &result));
+        }
+    }
     (outcome.sources, outcome.diagnostics)
 }
 

@@ -6,9 +6,12 @@ mod check;
 mod compile;
 mod explain;
 mod host;
+mod journey;
 mod output;
 mod remove;
 mod status;
+mod test;
+mod trace;
 
 use std::io;
 use std::process::ExitCode;
@@ -63,6 +66,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Apply(arguments) => apply::run(output, &arguments),
         Command::Status(arguments) => status::run(output, &arguments),
         Command::Remove(arguments) => remove::run(output, &arguments),
+        Command::Test(arguments) => test::run(output, &arguments),
+        Command::Trace(arguments) => trace::run(output, &arguments),
         Command::Explain { code } => explain::run(output, code.as_deref()),
         Command::Schema => output.data(&crate::schema::json()).map(|()| ExitCode::SUCCESS).map_err(Failure::from),
     };

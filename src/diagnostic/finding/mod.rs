@@ -32,6 +32,8 @@ pub mod reversed;
 pub mod set_file;
 pub mod set_of_sets;
 pub mod spec_nat;
+pub mod test_failed;
+pub mod test_impossible;
 pub mod too_many;
 pub mod tracking_clash;
 pub mod unknown_key;
@@ -93,6 +95,8 @@ pub const ALL: &[&Finding] = &[
     &loaded_differs::FINDING,
     &not_permitted::FINDING,
     &host_failure::FINDING,
+    &test_failed::FINDING,
+    &test_impossible::FINDING,
 ];
 
 /// The finding of a code such as `FWC103`, in any case.

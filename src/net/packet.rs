@@ -264,14 +264,6 @@ impl fmt::Display for PacketText {
     }
 }
 
-impl fmt::Display for TcpFlags {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = FLAGS.iter().filter(|&&(_, bit)| self.0 & bit != 0).map(|&(name, _)| name).collect();
-        f.write_str(if names.is_empty() { "none" } else { "" })?;
-        f.write_str(&names.join(","))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -235,6 +235,9 @@ impl Testbed {
         if over_lo(packet) {
             return if packet.direction == Direction::Forward { Err(Reason::Direction) } else { Ok(None) };
         }
+        if packet.source == packet.destination {
+            return Err(Reason::Address(packet.source));
+        }
         let cable = match &packet.interface {
             // A routed packet leaves by the first: it comes in by another one then.
             None => self.cables.first(),

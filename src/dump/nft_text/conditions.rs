@@ -135,14 +135,11 @@ fn compared(cursor: &mut Cursor, known: &Known) -> Option<Vec<Condition>> {
             _ => return None,
         },
     };
-    let mut conditions: Vec<Condition> = all.iter().filter_map(|asked| implied(*asked)).collect();
-    conditions.push(Condition { negated, test });
-    // Of no address of a family, none is another: the model asks for the family by what is in the set.
-    if let (true, Some(Condition { test: Test::Address(_, set), .. })) = (negated, conditions.last())
-        && set.is_empty()
-    {
-        conditions.pop();
-        conditions.extend(all.iter().filter_map(|asked| family(*asked)));
+    let mut conditions: Vec<Condition> = all.iter().flat_map(|asked| implied(*asked)).collect();
+    // No address is in an empty set, and every address of the family is not; for the model an empty set has no family.
+    let every = matches!(&test, Test::Address(_, set) if negated && set.is_empty());
+    if !every {
+        conditions.push(Condition { negated, test });
     }
     Some(conditions)
 }
@@ -152,19 +149,16 @@ pub(super) fn unknown(text: String) -> Test {
     Test::Opaque { text: text.into(), volatile: true }
 }
 
-/// What must hold besides, for there to be anything to compare.
-fn implied(asked: Asked) -> Option<Condition> {
+/// What must hold besides, for there to be anything to compare: nft puts it before the comparison.
+fn implied(asked: Asked) -> Vec<Condition> {
+    let family = |family| Condition::is(Test::Family(family));
     match asked {
-        Asked::PortOf(number, _) => Some(protocol(number)),
-        Asked::ProtocolOfV4 => Some(Condition::is(Test::Family(Family::V4))),
-        Asked::Key(_) | Asked::OriginalPort | Asked::IcmpType(_) => None,
-    }
-}
-
-fn family(asked: Asked) -> Option<Condition> {
-    match asked {
-        Asked::Key(Selector::Address(family, _)) => Some(Condition::is(Test::Family(family))),
-        _ => None,
+        Asked::PortOf(number, _) => vec![protocol(number)],
+        Asked::ProtocolOfV4 => vec![family(Family::V4)],
+        Asked::IcmpType(Family::V4) => vec![family(Family::V4), protocol(1)],
+        Asked::IcmpType(Family::V6) => vec![family(Family::V6), protocol(58)],
+        Asked::Key(Selector::Address(only, _)) => vec![family(only)],
+        Asked::Key(_) | Asked::OriginalPort => Vec::new(),
     }
 }
 

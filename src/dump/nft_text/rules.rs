@@ -75,10 +75,23 @@ fn statement(cursor: &mut Cursor, rule: &mut Rule, known: &Known) -> bool {
     if rule.effects.contains(&Effect::Notrack) {
         return false;
     }
-    let conditions = condition(cursor, known);
-    let understood = conditions.is_some();
-    rule.conditions.extend(conditions.unwrap_or_default());
-    understood
+    let Some(conditions) = condition(cursor, known) else { return false };
+    for condition in conditions {
+        if !rule.conditions.iter().any(|other| same_header(other, &condition)) {
+            rule.conditions.push(condition);
+        }
+    }
+    true
+}
+
+/// Whether both ask for the same family or protocol.
+fn same_header(left: &Condition, right: &Condition) -> bool {
+    left.negated == right.negated
+        && match (&left.test, &right.test) {
+            (Test::Family(left), Test::Family(right)) => left == right,
+            (Test::Protocol(left), Test::Protocol(right)) => left == right,
+            _ => false,
+        }
 }
 
 fn verdict(cursor: &mut Cursor, rule: &mut Rule, known: &Known) -> Option<Verdict> {
@@ -109,21 +122,13 @@ fn verdict(cursor: &mut Cursor, rule: &mut Rule, known: &Known) -> Option<Verdic
                 return None;
             }
             // It passes packets of the other family by.
-            if !rule.conditions.iter().any(|condition| asks_for(condition, family)) {
-                rule.conditions.push(Condition::is(Test::Family(family)));
+            let only = Condition::is(Test::Family(family));
+            if !rule.conditions.iter().any(|other| same_header(other, &only)) {
+                rule.conditions.push(only);
             }
             translate(kind, Some(address), ports)
         }
         _ => None,
-    }
-}
-
-/// Whether only packets of this family meet the condition.
-fn asks_for(condition: &Condition, family: Family) -> bool {
-    match &condition.test {
-        Test::Family(only) => !condition.negated && *only == family,
-        Test::Address(_, set) => Family::BOTH.iter().all(|other| set.has(*other) == (*other == family)),
-        _ => false,
     }
 }
 

@@ -30,10 +30,9 @@ fn shown(line: &str) -> String {
 #[test]
 fn conditions_read_as_what_they_ask() {
     for (line, expected) in [
-        ("ip saddr != 10.0.0.1 accept", "ip saddr != 10.0.0.1"),
-        ("ip saddr { 10.0.0.1, 10.0.0.2 } accept", "ip saddr 10.0.0.1-10.0.0.2"),
-        ("ip saddr != @one accept", "ip saddr != 10.0.0.1"),
-        ("ip saddr @none accept", "ip saddr { }"),
+        ("ip saddr != 10.0.0.1 accept", "meta nfproto ipv4 ip saddr != 10.0.0.1"),
+        ("ip saddr { 10.0.0.1, 10.0.0.2 } accept", "meta nfproto ipv4 ip saddr 10.0.0.1-10.0.0.2"),
+        ("ip saddr != @one accept", "meta nfproto ipv4 ip saddr != 10.0.0.1"),
         ("ip saddr != @none accept", "meta nfproto ipv4"),
         ("tcp flags syn / syn,ack accept", "meta l4proto 6 tcp flags & 0x12 == 0x2"),
         ("tcp flags != syn / syn,ack accept", "meta l4proto 6 tcp flags & 0x12 != 0x2"),

@@ -10,6 +10,7 @@ pub mod foreign;
 pub mod ipset;
 mod listing;
 pub mod netlink;
+pub mod nft_text;
 mod of_ruleset;
 mod words;
 pub mod xtables;

@@ -89,10 +89,14 @@ pub fn icmp(family: Family) -> u8 {
 impl Space {
     /// A space in which everything that the survey has seen can be told apart.
     pub fn of(survey: &Survey) -> Result<Space> {
+        Space::with(Engine::new(), survey)
+    }
+
+    /// The same, with an engine of one's own.
+    pub fn with(engine: Engine, survey: &Survey) -> Result<Space> {
         let (v4, v6) = (Partition::of(&survey.v4, u32::MAX.into()), Partition::of(&survey.v6, u128::MAX));
         let ports = Partition::of(&survey.ports, u16::MAX.into());
         let names = Names::of(&survey.interfaces);
-        let engine = Engine::new();
         let (address, port, name) = (v4.bits().max(v6.bits()), ports.bits(), names.bits());
         let layout = Layout {
             family: engine.add(1)?,

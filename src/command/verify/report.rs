@@ -132,3 +132,98 @@ pub(super) fn unread(form: &Form) -> impl Iterator<Item = Diagnostic> + '_ {
     });
     unread.chain(opaque)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::check_text;
+    use crate::diagnostic::finding::proof_too_large;
+    use crate::dump::{Effect, Verdict, of_ruleset};
+    use crate::proof::bdd::Engine;
+    use crate::proof::claim::{self, Paths};
+    use crate::proof::{Survey, space::Space};
+
+    const SPEC: &str = "policy: {input: drop, output: drop}\nservices:\n  web: {listen: \"203.0.113.5:80\", stateless: true}\n  \
+        ssh: {listen: \"*:22\"}\nclients:\n  dns: {to: \"9.9.9.9:53\", stateless: true}\n";
+
+    fn compiled() -> Compiled {
+        check_text("spec.yaml", SPEC, std::path::Path::new("")).compiled.expect("a sound spec")
+    }
+
+    /// The codes that a change of the rules brings about, and what the first says.
+    fn codes(change: impl Fn(&mut Dump)) -> (Vec<&'static str>, Diagnostic) {
+        let compiled = compiled();
+        let mut rules = of_ruleset(compiled.ruleset(), compiled.whole);
+        change(&mut rules);
+        let space = claim::space(Some(&compiled.policy), [&rules]).unwrap();
+        let paths = Paths::of(&space, &rules).unwrap();
+        let failures = claim::rules(&space, &compiled.policy, &rules, &paths).unwrap();
+        let found: Vec<Diagnostic> =
+            failures.iter().filter_map(|failure| of_rules(&space, &compiled, &rules, failure).unwrap()).collect();
+        (found.iter().map(|found| found.finding.code).collect(), found[0].clone())
+    }
+
+    /// Takes the rules out that match.
+    fn without(dump: &mut Dump, is: impl Fn(&crate::dump::Rule) -> bool) {
+        dump.chains.iter_mut().for_each(|chain| chain.rules.retain(|rule| !is(rule)));
+    }
+
+    #[test]
+    fn a_leg_that_is_missing_is_fwc611_and_fwc612() {
+        let leg = |rule: &crate::dump::Rule, name: &str| {
+            rule.effects == [Effect::Notrack] && rule.comment.as_deref() == Some(name)
+        };
+        let (found, first) = codes(|dump| without(dump, |rule| leg(rule, "the reply leg of services.web")));
+        assert_eq!(found.get(..2), Some(["FWC611", "FWC612"].as_slice()));
+        assert!(first.message.contains("203.0.113.5:80") && !first.labels.is_empty(), "{first:?}");
+    }
+
+    #[test]
+    fn an_accept_that_is_missing_is_fwc613() {
+        let (found, first) = codes(|dump| {
+            without(dump, |rule| {
+                rule.verdict == Verdict::Accept && rule.comment.as_deref() == Some("the request leg of services.ssh")
+            });
+        });
+        assert_eq!(found, ["FWC613"]);
+        assert!(first.message.contains(":22 syn") && first.message.contains("dropped by the rules"), "{first:?}");
+    }
+
+    #[test]
+    fn a_guard_that_is_missing_is_fwc613() {
+        let (found, first) = codes(|dump| {
+            for rule in dump.chains.iter_mut().flat_map(|chain| &mut chain.rules) {
+                rule.conditions.retain(|condition| !matches!(condition.test, Test::TcpFlags { .. }));
+            }
+        });
+        assert!(found.iter().all(|code| *code == "FWC613") && found.len() >= 2, "{found:?}");
+        assert!(first.message.contains(":53 >") && first.message.contains("syn"), "{first:?}");
+    }
+
+    #[test]
+    fn a_form_that_differs_is_fwc614() {
+        let compiled = compiled();
+        let rules = of_ruleset(compiled.ruleset(), compiled.whole);
+        let mut dump = rules.clone();
+        without(&mut dump, |rule| rule.comment.as_deref() == Some("DHCP"));
+        let space = claim::space(Some(&compiled.policy), [&rules]).unwrap();
+        let (one, other) = (Paths::of(&space, &rules).unwrap(), Paths::of(&space, &dump).unwrap());
+        let form = Form { name: "the nft text".to_string(), dump, own: true };
+        let failures = claim::same(&space, &one, &other, &form.dump.families).unwrap();
+        let found = of_form(&space, &compiled, &rules, &form, &failures[0]).unwrap().unwrap();
+        assert_eq!(found.finding.code, "FWC614");
+        assert!(found.message.contains("dropped by the nft text, and accepted by the rules"), "{}", found.message);
+    }
+
+    #[test]
+    fn a_proof_without_memory_is_fwc616() {
+        let compiled = compiled();
+        let rules = of_ruleset(compiled.ruleset(), compiled.whole);
+        let mut survey = Survey::default();
+        survey.dump(&rules);
+        survey.policy(&compiled.policy);
+        let proof = Space::with(Engine::within(64), &survey).and_then(|space| Paths::of(&space, &rules).map(drop));
+        assert_eq!(proof, Err(TooLarge));
+        assert_eq!(proof_too_large::report(compiled.whole).finding.code, "FWC616");
+    }
+}

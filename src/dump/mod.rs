@@ -6,8 +6,10 @@
 //!
 //! Values are in host byte order. Chains are jumped to by [`ChainId`], so a jump into nowhere cannot be written down.
 
+mod builder;
 mod listing;
 pub mod netlink;
+pub mod nft_json;
 mod of_ruleset;
 mod words;
 

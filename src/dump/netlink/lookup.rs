@@ -30,11 +30,11 @@ pub(super) enum Shape {
 impl<'a> Program<'_, 'a> {
     pub(super) fn lookup(&mut self, fields: &Fields<'_>) {
         let Some((number, set)) = self.tables.set(self.table, fields) else {
-            return self.add(unread("lookup"));
+            return self.rule.add(unread("lookup"));
         };
         let Some(loaded) = self.registers.several(fields.number(2), set.key_length) else {
             self.registers.spoil(&format!("@{}", set.name), true);
-            return self.add(unread(&format!("lookup in @{}", set.name)));
+            return self.rule.add(unread(&format!("lookup in @{}", set.name)));
         };
         let negated = fields.number(5).unwrap_or(0) & 1 != 0;
         match fields.number(3) {
@@ -42,7 +42,7 @@ impl<'a> Program<'_, 'a> {
             Some(0) => self.verdict_map(&loaded, set),
             Some(_) => {
                 let test = self.whole(&loaded, number, set);
-                self.add(Condition::is(test));
+                self.rule.add(Condition::is(test));
                 self.registers.spoil(&format!("map @{}", set.name), set.is_volatile());
             }
             None => {
@@ -50,7 +50,7 @@ impl<'a> Program<'_, 'a> {
                 if !negated {
                     self.known.learn(&test);
                 }
-                self.add(Condition { negated, test });
+                self.rule.add(Condition { negated, test });
             }
         }
     }
@@ -125,13 +125,13 @@ impl<'a> Program<'_, 'a> {
         let found = if set.is_volatile() { None } else { self.map_ways(loaded, set) };
         let Some(ways) = found else {
             let text = format!("vmap @{}", set.name);
-            self.add(Condition::is(named(loaded, set)));
-            return self.end(crate::dump::Verdict::Unknown(text));
+            self.rule.add(Condition::is(named(loaded, set)));
+            return self.rule.end(crate::dump::Verdict::Unknown(text));
         };
         for (conditions, verdict) in ways {
-            self.way(conditions, verdict);
+            self.rule.way(conditions, verdict);
         }
-        self.ended_by_map();
+        self.rule.ended_by_map();
     }
 
     fn map_ways(&self, loaded: &[Loaded], set: &Set<'a>) -> Option<Vec<(Vec<Condition>, crate::dump::Verdict)>> {

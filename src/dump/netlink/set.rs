@@ -144,8 +144,7 @@ impl<'a> Set<'a> {
         if self.flags & set_flag::INTERVAL != 0 {
             return self.interface_ranges();
         }
-        let mut names =
-            elements.iter().map(|one| interface(key(one, element::KEY)?)).collect::<Option<Vec<_>>>()?;
+        let mut names = elements.iter().map(|one| interface(key(one, element::KEY)?)).collect::<Option<Vec<_>>>()?;
         names.sort_unstable();
         Some(names)
     }

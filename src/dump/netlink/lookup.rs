@@ -6,7 +6,7 @@ use super::field::{Field, addresses, push};
 use super::program::{Program, unread};
 use super::question::states;
 use super::register::{Loaded, What};
-use super::set::{Group, Set};
+use super::set::{Group, Set, Target};
 use crate::dump::{Condition, Keys, Selector, States, Test};
 use crate::kernel::nf_tables::{data, element};
 use crate::kernel::wire::Fields;
@@ -144,9 +144,15 @@ impl<'a> Program<'_, 'a> {
         } else {
             let [one] = loaded else { return None };
             let field = self.known.field(one)?;
+            let mut groups: Vec<(Target<'a>, Vec<(u128, u128)>)> = Vec::new();
             for (range, target) in set.intervals()? {
-                let test = interval(field, range)?;
-                ways.push((vec![Condition::is(test)], self.verdict(target.0)));
+                match groups.iter_mut().find(|(known, _)| *known == target) {
+                    Some((_, ranges)) => ranges.push(range),
+                    None => groups.push((target, vec![range])),
+                }
+            }
+            for (target, ranges) in groups {
+                ways.push((vec![Condition::is(intervals(field, ranges)?)], self.verdict(target.0)));
             }
         }
         if let Some(rest) = set.catch_all() {
@@ -158,16 +164,18 @@ impl<'a> Program<'_, 'a> {
             }
             ways.push((conditions, self.verdict(rest.0)));
         }
+        // Keys are apart from each other, so the order means nothing: let it be the same for all readers.
+        ways.sort_by_cached_key(|(_, verdict)| format!("{verdict:?}"));
         Some(ways)
     }
 }
 
-fn interval(field: Field, range: (u128, u128)) -> Option<Test> {
+fn intervals(field: Field, ranges: Vec<(u128, u128)>) -> Option<Test> {
     if let Field::Interface(way) = field {
-        let name = super::set::name_range(range.0.to_be_bytes(), range.1.to_be_bytes())?;
-        return Some(Test::Interface(way, vec![name]));
+        let name = |(first, last): (u128, u128)| super::set::name_range(first.to_be_bytes(), last.to_be_bytes());
+        return Some(Test::Interface(way, ranges.into_iter().map(name).collect::<Option<_>>()?));
     }
-    field.among(&RangeSet::range(range.0, range.1))
+    field.among(&RangeSet::from_ranges(ranges))
 }
 
 /// A lookup that is not understood. Two sets of one name are in different tables or belong to different rules: the text has both.

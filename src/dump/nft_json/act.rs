@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde_json::Value as Json;
 
 use super::rule::RuleReader;
+use super::words::words;
 use crate::dump::netlink::action::{self, Action};
 use crate::dump::{Condition, Effect, Test, Translation, TranslationKind, Verdict};
 use crate::net::AddrRange;
@@ -22,10 +23,10 @@ impl RuleReader<'_> {
             "set" | "map" | "meter" => {
                 // A full set and a limit in it end the rule.
                 self.ask(json);
-                self.rule.effect(Effect::Other(json.to_string()));
+                self.rule.effect(Effect::Other(words(json)));
             }
             "ct helper" | "ct timeout" | "ct expectation" | "secmark" | "flow" | "dup" => {
-                self.rule.effect(Effect::Other(json.to_string()));
+                self.rule.effect(Effect::Other(words(json)));
             }
             "xt" => self.extension(inside, json),
             "queue" | "synproxy" | "tproxy" | "fwd" => self.rule.end(Verdict::Unknown(kind.to_string())),
@@ -34,7 +35,7 @@ impl RuleReader<'_> {
     }
 
     fn ask(&mut self, json: &Json) {
-        self.rule.add(Condition::is(Test::Opaque { text: json.to_string().into(), volatile: true }));
+        self.rule.add(Condition::is(Test::Opaque { text: words(json).into(), volatile: true }));
     }
 
     fn mangle(&mut self, inside: &Json, json: &Json) {
@@ -42,8 +43,12 @@ impl RuleReader<'_> {
             self.in_map(map);
         }
         let key = inside.get("key").unwrap_or(&Json::Null);
+        // Only a packet that has the field can be changed.
+        if key.get("payload").is_some() {
+            let _ = self.key(key);
+        }
         let word = |kind: &str| key.get(kind).and_then(|inside| inside.get("key")).and_then(Json::as_str);
-        let text = json.to_string();
+        let text = words(json);
         self.rule.effect(match (word("meta"), word("ct")) {
             (Some("mark"), _) | (_, Some("mark")) => Effect::Mark(text),
             (Some("priority" | "nftrace"), _) => Effect::Harmless(text),

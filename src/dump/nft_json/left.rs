@@ -55,7 +55,10 @@ impl RuleReader<'_> {
             Some(parts) => parts.clone(),
             None => vec![json.clone()],
         };
-        for part in &parts {
+        // A mask may stand around what is loaded.
+        let inner = |part: &Json| part.get("&").and_then(|both| both.get(0)).cloned().unwrap_or_else(|| part.clone());
+        let loads: Vec<Json> = parts.iter().map(inner).collect();
+        for part in &loads {
             match text(part.get("payload").unwrap_or(&Json::Null), "protocol") {
                 "ip" | "icmp" => self.need_family(Family::V4),
                 "ip6" | "icmpv6" => self.need_family(Family::V6),
@@ -65,7 +68,7 @@ impl RuleReader<'_> {
                 self.need_family(Family::V6);
             }
         }
-        for part in &parts {
+        for part in &loads {
             transport(text(part.get("payload").unwrap_or(&Json::Null), "protocol"))
                 .into_iter()
                 .for_each(|protocol| self.need_protocol(protocol));

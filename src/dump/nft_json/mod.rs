@@ -5,6 +5,7 @@ mod left;
 mod rule;
 mod set;
 mod value;
+mod words;
 
 use std::borrow::Cow;
 use std::cell::RefCell;

@@ -67,15 +67,14 @@ impl<'n> RuleReader<'n> {
         })
     }
 
-    /// A condition in the words of the JSON.
+    /// A condition that is not understood. What is in a set that is not, may change.
     pub(super) fn opaque(json: &Json) -> Test {
         let volatile = match super::left::other(json, 0).what {
             What::Other { volatile, .. } => volatile,
             _ => true,
         };
-        let text = json.to_string();
-        // The model knows conntrack by the word.
-        let text = if text.contains("{\"ct\":") { format!("ct {text}") } else { text };
+        let text = super::words::words(json);
+        let volatile = volatile || text.contains('@');
         Test::Opaque { text: Arc::from(text), volatile }
     }
 

@@ -153,7 +153,7 @@ impl RuleReader<'_> {
         let ways = self.members(inside.get("data").unwrap_or(&null)).and_then(|found| self.ways(&loaded, &found));
         let Some(ways) = ways else {
             self.rule.add(Condition::is(Self::opaque(inside)));
-            return self.rule.end(Verdict::Unknown(format!("vmap {inside}")));
+            return self.rule.end(Verdict::Unknown("vmap".to_string()));
         };
         for (conditions, verdict) in ways {
             self.rule.way(conditions, verdict);
@@ -186,6 +186,8 @@ impl RuleReader<'_> {
             ways.push((vec![Condition::is(test)], verdict));
         }
         ways.extend(rest.map(|verdict| (others, verdict)));
+        // Keys are apart from each other, so the order means nothing: let it be the same for all readers.
+        ways.sort_by_cached_key(|(_, verdict)| format!("{verdict:?}"));
         Some(ways)
     }
 

@@ -48,6 +48,8 @@ pub enum Command {
     Test(TestArgs),
     /// Show the way of one packet, and of its answer, through a spec's rules
     Trace(TraceArgs),
+    /// Find the traps in rulesets of other tools: iptables-save, ip6tables-save, ipset save
+    Lint(ForeignArgs),
     /// Explain a diagnostic, as in `fwc explain FWC301`
     Explain {
         /// The code; without one, all codes are listed.
@@ -183,4 +185,12 @@ pub struct HostArgs {
     /// Look into this network namespace (a name under /run/netns).
     #[arg(long, value_name = "NAME")]
     pub netns: Option<String>,
+}
+
+/// `fwc lint`.
+#[derive(Debug, Args)]
+pub struct ForeignArgs {
+    /// What iptables-save, ip6tables-save and ipset save print; several files are one ruleset. `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 }

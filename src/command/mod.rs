@@ -7,6 +7,7 @@ mod compile;
 mod explain;
 mod host;
 mod journey;
+mod lint;
 mod output;
 mod remove;
 mod status;
@@ -70,6 +71,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Verify(arguments) => verify::run(output, &arguments),
         Command::Test(arguments) => test::run(output, &arguments),
         Command::Trace(arguments) => trace::run(output, &arguments),
+        Command::Lint(arguments) => lint::run(output, &arguments),
         Command::Explain { code } => explain::run(output, code.as_deref()),
         Command::Schema => output.data(&crate::schema::json()).map(|()| ExitCode::SUCCESS).map_err(Failure::from),
     };

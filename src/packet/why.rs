@@ -81,6 +81,9 @@ fn without_restrictions(matching: &Match) -> [(Match, &'static str); 4] {
 pub fn of_tracking(policy: &Policy, ruleset: &Ruleset, journey: &Journey<'_>) -> Cause {
     match journey.untracked_by() {
         Some(rule) => of_rule(policy, ruleset, rule),
+        None if journey.tracking == Tracking::Untracked && ruleset.tracks => {
+            Cause::new("conntrack", "conntrack never follows neighbour discovery and multicast listener messages")
+        }
         None if journey.tracking == Tracking::Untracked => {
             Cause::new("nothing", "nothing in the spec needs tracking, so nothing is tracked")
         }

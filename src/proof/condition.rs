@@ -327,7 +327,7 @@ impl<'s> Conditions<'s> {
                     4
                 }
             }
-            Selector::Interface(_) => 5,
+            Selector::Interface(_) => 0,
             Selector::OriginalDestination(_) => 6,
         }
     }

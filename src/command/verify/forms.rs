@@ -10,7 +10,7 @@ use crate::compile::Compiled;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::form_differs;
 use crate::dump::ipset::Ipsets;
-use crate::dump::{Dump, foreign, netlink, xtables};
+use crate::dump::{Dump, foreign, netlink, nft_text, xtables};
 use crate::net::Family;
 use crate::source::Sources;
 
@@ -42,10 +42,15 @@ fn own(compiled: &Compiled, sources: &mut Sources, diagnostics: &mut Vec<Diagnos
     let mut forms = Vec::new();
     let mut form = |name: &str, dump| forms.push(Form { name: name.to_string(), dump, own: true });
     match load::prepare(compiled) {
-        Ok(prepared) => match netlink::of_messages(&prepared.messages.bytes, sources, "netlink messages") {
-            Ok(dump) => form("the netlink messages", dump),
-            Err(why) => diagnostics.push(form_differs::unread("the batch of netlink messages", &why.to_string())),
-        },
+        Ok(prepared) => {
+            match netlink::of_messages(&prepared.messages.bytes, sources, "netlink messages") {
+                Ok(dump) => form("the netlink messages", dump),
+                Err(why) => diagnostics.push(form_differs::unread("the batch of netlink messages", &why.to_string())),
+            }
+            let text = prepared.program.text();
+            let file = sources.add("fwc.nft", text.as_str());
+            form("the nft text", nft_text::read(file, &text));
+        }
         Err(diagnostic) => diagnostics.push(diagnostic),
     }
     let header = Header { version: env!("CARGO_PKG_VERSION"), spec_hash: &compiled.hash };

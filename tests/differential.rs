@@ -61,7 +61,8 @@ fn differences(text: &str, form: Form, seed: u64, count: usize) -> (Vec<Disagree
         outcomes
     });
     let mut tally = Tally::default();
-    let found = packets.into_iter().zip(outcomes).filter_map(|(packet, outcome)| compare(ruleset, packet, outcome, &mut tally));
+    let found =
+        packets.into_iter().zip(outcomes).filter_map(|(packet, outcome)| compare(ruleset, packet, outcome, &mut tally));
     (found.collect(), tally)
 }
 

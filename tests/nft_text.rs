@@ -7,7 +7,7 @@ mod support;
 use fwc::backend::Header;
 use fwc::backend::nft::Program;
 use fwc::backend::nft::netlink::messages;
-use fwc::dump::{Dump, Verdict, netlink, nft_text};
+use fwc::dump::{Dump, Rule, Verdict, netlink, nft_text};
 use fwc::source::Sources;
 use proptest::prelude::*;
 use support::{Namespace, compile, folders};
@@ -28,13 +28,17 @@ fn read(text: &str) -> Dump {
     nft_text::read(Sources::default().add("fwc.nft", text), text)
 }
 
-/// Every chain and rule, with all that sets hold and without places, chains in the order of their names.
+/// Every chain and rule, with all that sets hold and without places, chains in the order of their names. All conditions of a rule must
+/// hold, so their order does not count.
 fn shown(dump: &Dump) -> String {
     let mut chains: Vec<String> = Vec::new();
     for chain in &dump.chains {
         let mut text = format!("{} {} {:?}\n", chain.table, chain.name, chain.base);
         for rule in &chain.rules {
-            text += &format!("    {}\n    {:?} {:?}\n", dump.words(rule), rule.conditions, rule.comment);
+            let mut conditions: Vec<String> = rule.conditions.iter().map(|one| format!("    {one:?}\n")).collect();
+            conditions.sort();
+            let end = Rule { conditions: Vec::new(), ..rule.clone() };
+            text += &format!("{}    {} {:?}\n", conditions.concat(), dump.words(&end), rule.comment);
         }
         chains.push(text);
     }
@@ -109,10 +113,89 @@ fn every_rule_has_its_line() {
     }
 }
 
+/// What may happen to a text.
+#[derive(Debug, Clone)]
+enum Damage {
+    Cut(prop::sample::Index, usize),
+    Insert(prop::sample::Index, String),
+    End(prop::sample::Index),
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    let signs = prop::sample::select(vec![
+        "{",
+        "}",
+        "\"",
+        "\n",
+        ";",
+        ",",
+        ". ",
+        "@",
+        "table ",
+        "delete table inet fwc\n",
+        "é",
+        "#",
+    ]);
+    prop_oneof![
+        (any::<prop::sample::Index>(), 1..40_usize).prop_map(|(at, length)| Damage::Cut(at, length)),
+        (any::<prop::sample::Index>(), signs).prop_map(|(at, sign)| Damage::Insert(at, sign.to_string())),
+        any::<prop::sample::Index>().prop_map(Damage::End),
+    ]
+}
+
+impl Damage {
+    fn apply(&self, text: &mut String) {
+        let boundary = |text: &str, at: usize| (0..=at.min(text.len())).rfind(|&at| text.is_char_boundary(at)).unwrap();
+        let place = |text: &str, at: &prop::sample::Index| boundary(text, at.index(text.len() + 1));
+        match self {
+            Damage::Cut(at, length) => {
+                let start = place(text, at);
+                text.replace_range(start..boundary(text, start + length), "");
+            }
+            Damage::Insert(at, sign) => text.insert_str(place(text, at), sign),
+            Damage::End(at) => text.truncate(place(text, at)),
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 100, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default()
     })]
+
+    #[test]
+    fn damaged_texts_are_read_to_their_end(
+        spec in prop_oneof![generate::spec(), generate::nat_spec()], damage in prop::collection::vec(damage(), 1..4)
+    ) {
+        let mut text = program(&spec).text();
+        damage.iter().for_each(|one| one.apply(&mut text));
+        let mut sources = Sources::default();
+        let file = sources.add("fwc.nft", &*text);
+        let dump = nft_text::read(file, &text);
+        let places = dump.rules().map(|(chain, rule)| [chain.place, rule.place]).collect::<Vec<_>>().concat();
+        for place in places.into_iter().chain(dump.unread.iter().map(|unread| unread.place)) {
+            prop_assert!(text.get(place.start as usize..place.end as usize).is_some(), "{place:?}\n{text}");
+        }
+    }
+
+    #[test]
+    fn another_verdict_or_element_reads_differently(spec in generate::spec(), at in any::<prop::sample::Index>()) {
+        let text = program(&spec).text();
+        // A rule's or policy's verdict, the last port or prefix length of an element.
+        let ends = [" accept", " drop", " notrack", " return", ".5 . tcp", ". udp . 53", "/24"];
+        let found: Vec<(usize, &str)> = ends.iter().flat_map(|end| text.match_indices(end)).collect();
+        let (start, old) = found[at.index(found.len())];
+        let new = match old {
+            " accept" | " notrack" => " drop",
+            " drop" | " return" => " accept",
+            ".5 . tcp" => ".4 . tcp",
+            ". udp . 53" => ". udp . 54",
+            _ => "/25",
+        };
+        let mut other = text.clone();
+        other.replace_range(start..start + old.len(), new);
+        prop_assert_ne!(shown(&read(&text)), shown(&read(&other)), "{} for {}\n{}", new, old, text);
+    }
 
     #[test]
     fn generated_texts_say_what_is_sent(spec in prop_oneof![generate::spec(), generate::nat_spec()]) {

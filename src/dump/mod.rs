@@ -6,6 +6,7 @@
 //!
 //! Values are in host byte order. Chains are jumped to by [`ChainId`], so a jump into nowhere cannot be written down.
 
+mod cycles;
 pub mod foreign;
 pub mod ipset;
 mod listing;

@@ -82,7 +82,9 @@ impl Text<'_> {
                 chains.push(Chain { table, family, name: chain.name, base, rules, place: chain.place });
             }
         }
-        Dump { chains, families: Family::BOTH.to_vec(), unread: self.unread }
+        let mut dump = Dump { chains, families: Family::BOTH.to_vec(), unread: self.unread };
+        dump.break_cycles();
+        dump
     }
 }
 

@@ -144,3 +144,11 @@ fn a_rule_has_its_place_and_comment() {
     assert_eq!((sources.at(second.place), &second.verdict), ("accept", &Verdict::Accept));
     assert_eq!(sources.at(dump.chains[0].place), "chain a");
 }
+
+#[test]
+fn a_jump_back_is_taken_out_and_told() {
+    let dump = dump("table inet fwc {\n chain a {\n  jump b\n }\n chain b {\n  jump a\n }\n}\n");
+    assert_eq!(dump.chains[0].rules[0].verdict, Verdict::Jump(ChainId(1)));
+    assert!(matches!(dump.chains[1].rules[0].verdict, Verdict::Unknown(_)));
+    assert_eq!(dump.unread.len(), 1);
+}

@@ -10,7 +10,7 @@ mod words;
 use std::collections::HashMap;
 
 use super::ipset::Ipsets;
-use super::{Base, Chain, ChainId, ChainKind, Dump, Hook, Unread, Verdict};
+use super::{Base, Chain, ChainId, ChainKind, Dump, Hook, Unread};
 use crate::net::Family;
 use crate::source::{FileId, Place};
 use crate::spec::Fate;
@@ -19,7 +19,7 @@ use rule::Context;
 /// Reads a file of one family. `ipsets` has the sets that its rules may refer to.
 #[must_use]
 pub fn read(file: FileId, text: &str, family: Family, ipsets: &Ipsets) -> Dump {
-    let mut reader = Reader { file, family, ipsets, dump: Dump::default(), known: HashMap::new(), table: None };
+    let mut reader = Reader { family, ipsets, dump: Dump::default(), known: HashMap::new(), table: None };
     reader.dump.families = vec![family];
     for (place, line) in lines(file, text) {
         reader.declaration(place, line);
@@ -31,7 +31,7 @@ pub fn read(file: FileId, text: &str, family: Family, ipsets: &Ipsets) -> Dump {
     if let Some((table, place)) = reader.table.take() {
         reader.unread(place, format!("the table `{table}` has no COMMIT, so iptables-restore does not load it"));
     }
-    reader.break_cycles();
+    reader.dump.break_cycles();
     reader.dump
 }
 
@@ -70,7 +70,6 @@ fn lines(file: FileId, text: &str) -> impl Iterator<Item = (Place, &str)> {
 }
 
 struct Reader<'a> {
-    file: FileId,
     family: Family,
     ipsets: &'a Ipsets,
     dump: Dump,
@@ -146,54 +145,6 @@ impl Reader<'_> {
             },
             Err(why) => self.unread(place, why),
         }
-    }
-
-    /// The kernel takes no chain that leads back to itself. The jump that closes a circle is taken out and told.
-    fn break_cycles(&mut self) {
-        let count = self.dump.chains.len();
-        // 0: not seen, 1: on the way, 2: done.
-        let mut seen = vec![0u8; count];
-        for start in 0..count {
-            let mut stack = vec![(start, 0usize)];
-            while let Some((chain, at)) = stack.pop() {
-                if at == 0 && seen.get(chain) != Some(&0) {
-                    continue;
-                }
-                mark(&mut seen, chain, 1);
-                let Some((rule, next)) = self.next_jump(chain, at) else {
-                    mark(&mut seen, chain, 2);
-                    continue;
-                };
-                stack.push((chain, rule + 1));
-                match seen.get(next) {
-                    Some(1) => self.take_out(chain, rule),
-                    Some(0) => stack.push((next, 0)),
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    fn next_jump(&self, chain: usize, from: usize) -> Option<(usize, usize)> {
-        let rules = self.dump.chains.get(chain)?.rules.iter().enumerate().skip(from);
-        rules.into_iter().find_map(|(at, rule)| match rule.verdict {
-            Verdict::Jump(to) | Verdict::Goto(to) => Some((at, to.0)),
-            _ => None,
-        })
-    }
-
-    fn take_out(&mut self, chain: usize, rule: usize) {
-        let Some(rule) = self.dump.chains.get_mut(chain).and_then(|chain| chain.rules.get_mut(rule)) else { return };
-        rule.verdict = Verdict::Unknown("a jump that leads back to its own chain".to_string());
-        let place = rule.place;
-        self.unread(place, "this jump leads back to its own chain, which the kernel refuses".to_string());
-        debug_assert_eq!(place.file, self.file);
-    }
-}
-
-fn mark(seen: &mut [u8], chain: usize, value: u8) {
-    if let Some(slot) = seen.get_mut(chain) {
-        *slot = value;
     }
 }
 

@@ -42,10 +42,14 @@ pub enum Command {
     Status(HostArgs),
     /// Delete what fwc loaded, and nothing else
     Remove(HostArgs),
+    /// Prove over all packets that the rules, and every form of them, mean what a spec says
+    Verify(VerifyArgs),
     /// Run the tests of a spec: lead their packets through its rules
     Test(TestArgs),
     /// Show the way of one packet, and of its answer, through a spec's rules
     Trace(TraceArgs),
+    /// Find the traps in rulesets of other tools: iptables-save, ip6tables-save, ipset save
+    Lint(ForeignArgs),
     /// Explain a diagnostic, as in `fwc explain FWC301`
     Explain {
         /// The code; without one, all codes are listed.
@@ -64,6 +68,21 @@ pub struct CheckArgs {
     /// Also load each into the real kernel, in a private namespace. Needs no root.
     #[arg(long)]
     pub kernel: bool,
+}
+
+/// `fwc verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// A spec file or directory; `-` is standard input.
+    #[arg(value_name = "SPEC")]
+    pub spec: PathBuf,
+    /// Also compare with the loaded table (`live`), or with a file of iptables-save, ip6tables-save or `nft -j list ruleset`. May be given more
+    /// than once.
+    #[arg(long, value_name = "live|FILE")]
+    pub against: Vec<PathBuf>,
+    /// Look for the live table in this network namespace (a name under /run/netns).
+    #[arg(long, value_name = "NAME")]
+    pub netns: Option<String>,
 }
 
 /// `fwc test`.
@@ -166,4 +185,12 @@ pub struct HostArgs {
     /// Look into this network namespace (a name under /run/netns).
     #[arg(long, value_name = "NAME")]
     pub netns: Option<String>,
+}
+
+/// `fwc lint`.
+#[derive(Debug, Args)]
+pub struct ForeignArgs {
+    /// What iptables-save, ip6tables-save and ipset save print; several files are one ruleset. `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 }

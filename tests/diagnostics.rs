@@ -40,6 +40,23 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("FWC503", "tests/transaction.rs"),
     ("FWC504", "tests/commands/rootless.rs"),
     ("FWC505", "tests/commands/apply.rs"),
+    ("FWC611", "tests/verify.rs"),
+    ("FWC612", "tests/verify.rs"),
+    ("FWC613", "tests/verify.rs"),
+    ("FWC614", "tests/verify.rs"),
+    ("FWC615", "tests/verify.rs"),
+    ("FWC616", "tests/verify.rs"),
+    ("FWC701", "tests/lint.rs"),
+    ("FWC702", "tests/lint.rs"),
+    ("FWC703", "tests/lint.rs"),
+    ("FWC704", "tests/lint.rs"),
+    ("FWC705", "tests/lint.rs"),
+    ("FWC706", "tests/lint.rs"),
+    ("FWC707", "tests/lint.rs"),
+    ("FWC708", "tests/lint.rs"),
+    ("FWC709", "tests/lint.rs"),
+    ("FWC710", "src/import/lint/rules.rs"),
+    ("FWC720", "tests/lint.rs"),
 ];
 
 /// The folder of the golden files, relative to the crate, in which tests run: so that no machine's paths get into them.

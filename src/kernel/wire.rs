@@ -94,7 +94,8 @@ pub struct MessageIter<'a> {
 }
 
 /// A number in host order at an offset.
-pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+#[must_use]
+pub fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
 }
 

@@ -1,6 +1,7 @@
 //! All packets at once on their way through a ruleset.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 
 use super::bdd::{Member, Result, Set};
 use super::condition::{Conditions, Moment};
@@ -63,6 +64,8 @@ pub struct Walk<'a> {
     space: &'a Space,
     dump: &'a Dump,
     conditions: Conditions<'a>,
+    /// The packets that rules match whatever conntrack says, by the first rule of a run and the hook.
+    known: RefCell<HashMap<(*const Rule, Hook), Set>>,
 }
 
 /// Packets on their way.
@@ -85,7 +88,7 @@ impl<'a> Walk<'a> {
     /// `mirrored` asks of every packet what the ruleset does with the one that answers it.
     #[must_use]
     pub fn new(space: &'a Space, dump: &'a Dump, mirrored: bool) -> Self {
-        Walk { space, dump, conditions: Conditions::new(space, mirrored) }
+        Walk { space, dump, conditions: Conditions::new(space, mirrored), known: RefCell::default() }
     }
 
     /// Packets of a family that can be on a path at all.
@@ -102,7 +105,16 @@ impl<'a> Walk<'a> {
 
     /// Leads the packets of both families along a path.
     pub fn path(&self, path: Path) -> Result<Outcome> {
-        let [v4, v6] = Family::BOTH.map(|family| self.family(path, family));
+        self.both(path, false)
+    }
+
+    /// The same, but only through raw: [`Outcome::accepted`] are those that enter.
+    pub fn raw(&self, path: Path) -> Result<Outcome> {
+        self.both(path, true)
+    }
+
+    fn both(&self, path: Path, only_raw: bool) -> Result<Outcome> {
+        let [v4, v6] = Family::BOTH.map(|family| self.family(path, family, only_raw));
         let (v4, v6) = (v4?, v6?);
         let mut translations = v4.translations;
         for (key, set) in v6.translations {
@@ -121,7 +133,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    fn family(&self, path: Path, family: Family) -> Result<Outcome> {
+    fn family(&self, path: Path, family: Family, only_raw: bool) -> Result<Outcome> {
         let none = self.space.engine.none();
         let domain = self.domain(path, family)?;
         let moment = Moment { hook: Hook::Prerouting, after_conntrack: false, untracked: self.before(path, &domain)? };
@@ -132,6 +144,9 @@ impl<'a> Walk<'a> {
             state.moment.hook = hook;
             for (chain, base) in self.dump.at(hook, family) {
                 let early = matches!(hook, Hook::Prerouting | Hook::Output) && base.priority < CONNTRACK;
+                if !early && only_raw {
+                    break;
+                }
                 if !early && entered.is_none() {
                     entered = Some(reach.clone());
                     reach = self.translate(&mut state, reach, &domain)?;
@@ -213,9 +228,7 @@ impl<'a> Walk<'a> {
                 break;
             }
             let Some(first) = run.first() else { continue };
-            let met = run.iter().map(|rule| self.conditions.all(&rule.conditions, &state.moment));
-            let met: Result<Vec<Set>> = met.collect();
-            let met = self.space.engine.any(met?)?.and(&reach)?;
+            let met = self.met(run, first, &state.moment)?.and(&reach)?;
             if first.effects.contains(&Effect::Notrack) && !state.moment.after_conntrack {
                 state.moment.untracked = state.moment.untracked.or(&met)?;
             }
@@ -236,6 +249,19 @@ impl<'a> Walk<'a> {
             dropped = dropped.or(&end.dropped)?;
         }
         Ok(End { accepted, dropped, left: reach.or(&returned)? })
+    }
+
+    /// The packets that one of the rules matches.
+    fn met(&self, run: &[Rule], first: &Rule, moment: &Moment) -> Result<Set> {
+        let key = (std::ptr::from_ref(first), moment.hook);
+        if let Some(known) = self.known.borrow().get(&key) {
+            return Ok(known.clone());
+        }
+        let met = self.conditions.any(run.iter().map(|rule| rule.conditions.as_slice()), moment)?;
+        if !run.iter().flat_map(|rule| &rule.conditions).any(|condition| condition.test.depends_on_tracking()) {
+            self.known.borrow_mut().insert(key, met.clone());
+        }
+        Ok(met)
     }
 
     /// What a verdict makes of the packets that meet its rule.

@@ -1,0 +1,168 @@
+//! Expressions that do something, or ask something without registers.
+
+use std::net::IpAddr;
+
+use super::register::{Registers, What, hex};
+use crate::dump::{Effect, Test, Translation, TranslationKind, Verdict};
+use crate::kernel::wire::{Fields, text, u16_at};
+
+/// What an expression is to its rule.
+pub(super) enum Action {
+    Effect(Effect),
+    Asks(Test),
+    AsksAnd(Test, Effect),
+    Ends(Verdict),
+    Loads { volatile: bool },
+}
+
+fn harmless(words: &str) -> Action {
+    Action::Effect(Effect::Harmless(words.to_string()))
+}
+
+fn other(words: String) -> Action {
+    Action::Effect(Effect::Other(words))
+}
+
+fn volatile(words: String) -> Test {
+    Test::Opaque { text: words.into(), volatile: true }
+}
+
+/// Reads an expression. Registers hold what NAT translates to.
+pub(super) fn of(name: &str, fields: &Fields<'_>, bytes: &[u8], registers: &Registers) -> Action {
+    match name {
+        "counter" | "last" | "log" => harmless(name),
+        "notrack" => Action::Effect(Effect::Notrack),
+        "reject" => Action::Ends(Verdict::Reject),
+        "queue" | "fwd" | "synproxy" | "tproxy" => Action::Ends(Verdict::Unknown(name.to_string())),
+        "limit" | "quota" | "connlimit" => Action::Asks(volatile(format!("{name} {}", hex(bytes)))),
+        "meta" => match fields.number(2) {
+            Some(3) => Action::Effect(Effect::Mark("meta mark set".to_string())),
+            Some(2 | 12) => harmless("meta set"),
+            key => other(format!("meta key {} set", key.unwrap_or(0))),
+        },
+        "ct" if fields.number(2) == Some(3) => Action::Effect(Effect::Mark("ct mark set".to_string())),
+        "ct" => other(format!("ct key {} set", fields.number(2).unwrap_or(0))),
+        "exthdr" => harmless("tcp option set"),
+        "payload" => other("payload set".to_string()),
+        "dup" | "flow_offload" | "secmark" => other(name.to_string()),
+        "objref" => object(fields),
+        "dynset" => {
+            let set = fields.text(1).unwrap_or_default();
+            // A full set and a limit in it end the rule.
+            Action::AsksAnd(volatile(format!("update @{set}")), Effect::Other(format!("update @{set}")))
+        }
+        "nat" | "masq" | "redir" => Action::Ends(Verdict::Translate(translation(name, fields, registers))),
+        "match" => extension_match(fields),
+        "target" => extension_target(fields),
+        "numgen" => Action::Loads { volatile: true },
+        "hash" | "rt" | "socket" | "osf" | "xfrm" | "tunnel" => Action::Loads { volatile: false },
+        _ => Action::Ends(Verdict::Unknown(name.to_string())),
+    }
+}
+
+fn object(fields: &Fields<'_>) -> Action {
+    let name = fields.text(2).unwrap_or_default();
+    match fields.number(1) {
+        Some(1) => harmless("counter"),
+        Some(2) => Action::Asks(volatile(format!("quota name {name}"))),
+        Some(4) => Action::Asks(volatile(format!("limit name {name}"))),
+        Some(10) => Action::Ends(Verdict::Unknown(format!("synproxy name {name}"))),
+        Some(3) => other(format!("ct helper set {name}")),
+        // By a map: which object, and whether there is one, depends on the packet.
+        None => Action::AsksAnd(
+            volatile(format!("object of @{}", fields.text(4).unwrap_or_default())),
+            Effect::Other("object".to_string()),
+        ),
+        Some(kind) => other(format!("object {kind} {name}")),
+    }
+}
+
+/// First and last of something that lies in registers; the last may be left out.
+fn ends<'r>(registers: &'r Registers, first: Option<u64>, last: Option<u64>) -> Option<(&'r [u8], &'r [u8])> {
+    let constant = |register| match &registers.get(Some(register))?.what {
+        What::Constant(bytes) => Some(bytes.as_slice()),
+        _ => None,
+    };
+    Some((constant(first?)?, constant(last.or(first)?)?))
+}
+
+fn translation(name: &str, fields: &Fields<'_>, registers: &Registers) -> Translation {
+    let (kind, address, ports) = match (name, fields.number(1)) {
+        ("masq", _) => (TranslationKind::Masquerade, (None, None), (fields.number(2), fields.number(3))),
+        ("redir", first) => (TranslationKind::Redirect, (None, None), (first, fields.number(2))),
+        (_, kind) => (
+            if kind == Some(0) { TranslationKind::Snat } else { TranslationKind::Dnat },
+            (fields.number(3), fields.number(4)),
+            (fields.number(5), fields.number(6)),
+        ),
+    };
+    let ip = |bytes: &[u8]| match bytes.len() {
+        4 => bytes.first_chunk::<4>().map(|bytes| IpAddr::from(*bytes)),
+        16 => bytes.first_chunk::<16>().map(|bytes| IpAddr::from(*bytes)),
+        _ => None,
+    };
+    let port = |bytes: &[u8]| bytes.first_chunk().map(|bytes| u16::from_be_bytes(*bytes));
+    let new_address = ends(registers, address.0, address.1).and_then(|(a, b)| ip(a).zip(ip(b)));
+    let new_ports = ends(registers, ports.0, ports.1).and_then(|(a, b)| port(a).zip(port(b)));
+    // It gives one, but which depends on the packet.
+    let unknown = (address.0.is_some() && new_address.is_none()) || (ports.0.is_some() && new_ports.is_none());
+    let kind = if unknown { TranslationKind::Other } else { kind };
+    Translation { kind, address: new_address, ports: new_ports }
+}
+
+/// Matches of x_tables whose answer depends on more than the packet and its flow.
+const VOLATILE: &[&str] = &[
+    "limit",
+    "hashlimit",
+    "recent",
+    "statistic",
+    "connlimit",
+    "connmark",
+    "mark",
+    "set",
+    "quota",
+    "time",
+    "connbytes",
+    "dccp",
+    "nfacct",
+    "rateest",
+    "bpf",
+    "cpu",
+];
+
+/// The kernel's name of a match or target, its revision and what it was given.
+fn extension<'a>(fields: &Fields<'a>) -> (String, u64, &'a [u8]) {
+    (fields.get(1).map(text).unwrap_or_default(), fields.number(2).unwrap_or(0), fields.get(3).unwrap_or(&[]))
+}
+
+fn extension_match(fields: &Fields<'_>) -> Action {
+    let (name, revision, info) = extension(fields);
+    if name == "comment" {
+        return harmless("comment");
+    }
+    let volatile = VOLATILE.contains(&name.as_str());
+    let text = format!("xt match {name} {revision} {}", hex(info));
+    // A conntrack match makes the kernel track; the model knows it by the word.
+    let text = if name == "state" { format!("{text} (conntrack)") } else { text };
+    Action::Asks(Test::Opaque { text: text.into(), volatile })
+}
+
+fn extension_target(fields: &Fields<'_>) -> Action {
+    /// `XT_CT_NOTRACK`, in the flags at the start.
+    const NO_TRACK: u16 = 1;
+    let (name, _, info) = extension(fields);
+    let words = format!("xt target {name}");
+    match name.as_str() {
+        "LOG" | "NFLOG" | "ULOG" | "AUDIT" | "TCPMSS" | "CHECKSUM" | "CLASSIFY" | "TRACE" | "LED" | "DSCP" | "TOS"
+        | "TTL" | "HL" | "RATEEST" | "IDLETIMER" => harmless(&words),
+        "MARK" | "CONNMARK" => Action::Effect(Effect::Mark(words)),
+        "NOTRACK" => Action::Effect(Effect::Notrack),
+        "CT" if u16_at(info, 0).is_some_and(|flags| flags & NO_TRACK != 0) => Action::Effect(Effect::Notrack),
+        "CT" | "SET" | "TEE" | "SECMARK" | "CONNSECMARK" => other(words),
+        "REJECT" => Action::Ends(Verdict::Reject),
+        "MASQUERADE" | "SNAT" | "DNAT" | "REDIRECT" | "NETMAP" => {
+            Action::Ends(Verdict::Translate(Translation { kind: TranslationKind::Other, address: None, ports: None }))
+        }
+        _ => Action::Ends(Verdict::Unknown(words)),
+    }
+}

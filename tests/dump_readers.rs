@@ -1,0 +1,102 @@
+//! The readers of rulesets: what fwc sends, what the kernel lists and what nft prints mean the same.
+
+mod support;
+
+use fwc::backend::Header;
+use fwc::backend::nft::Program;
+use fwc::backend::nft::netlink::{Messages, messages};
+use fwc::dump::{Dump, netlink};
+use fwc::kernel::listing::{all_tables, own_table};
+use fwc::kernel::socket::Socket;
+use fwc::kernel::transaction::Transaction;
+use fwc::source::Sources;
+use support::{Namespace, compile};
+
+const HEADER: Header<'static> = Header { version: "0.0.0", spec_hash: "0123456789abcdef" };
+
+/// The specs of the golden texts, by their folders' names.
+fn specs() -> Vec<(String, Messages)> {
+    let mut all = Vec::new();
+    for folder in std::fs::read_dir("tests/golden/nft").unwrap().map(|entry| entry.unwrap().path()) {
+        let outcome = fwc::compile::check(&folder.join("spec.yaml"));
+        let checked = outcome.compiled.unwrap_or_else(|| panic!("{} does not compile", folder.display()));
+        all.push((folder.display().to_string(), messages(&Program::of(checked.ruleset(), &HEADER))));
+    }
+    assert!(all.len() >= 8);
+    all
+}
+
+/// Every chain and rule in words, chains in the order of their names: nothing promises in which order the kernel lists them.
+fn words(dump: &Dump) -> String {
+    let mut chains: Vec<String> = Vec::new();
+    for chain in &dump.chains {
+        let mut text = format!("{} {} {:?}\n", chain.table, chain.name, chain.base);
+        for rule in &chain.rules {
+            // The words leave out what is in long sets.
+            text += &format!("    {}\n    {:?}\n", dump.words(rule), rule.conditions);
+        }
+        chains.push(text);
+    }
+    chains.sort();
+    chains.concat()
+}
+
+fn understood(dump: &Dump, what: &str) {
+    assert!(dump.unread.is_empty(), "{what}: {:?}", dump.unread);
+    for (_, rule) in dump.rules() {
+        let words = dump.words(rule);
+        assert!(rule.conditions.iter().all(|one| one.test.is_understood()), "{what}: {words}");
+        assert!(!matches!(rule.verdict, fwc::dump::Verdict::Unknown(_)), "{what}: {words}");
+    }
+}
+
+fn sent(messages: &Messages) -> Dump {
+    netlink::of_messages(&messages.bytes, &mut Sources::default(), "sent").unwrap()
+}
+
+fn same(left: &str, right: &str, what: &str) {
+    if left != right {
+        let difference = similar::TextDiff::from_lines(left, right);
+        panic!("{what}:\n{}", difference.unified_diff().context_radius(3));
+    }
+}
+
+#[test]
+fn everything_that_is_sent_is_understood() {
+    for (name, messages) in specs() {
+        let dump = sent(&messages);
+        understood(&dump, &name);
+        assert!(dump.rules().count() > 5, "{name}");
+    }
+}
+
+#[test]
+fn the_kernel_lists_what_was_sent() {
+    for (name, messages) in specs() {
+        let namespace = Namespace::new("dump");
+        let (own, all) = namespace.enter(|| {
+            let mut socket = Socket::open().unwrap();
+            Transaction::new(&messages).commit(&mut socket).unwrap();
+            (own_table(&mut socket).unwrap(), all_tables(&mut socket).unwrap())
+        });
+        for listed in [own, all] {
+            let listed = netlink::of_messages(&listed, &mut Sources::default(), "listed").unwrap();
+            understood(&listed, &name);
+            same(&words(&sent(&messages)), &words(&listed), &name);
+        }
+    }
+}
+
+#[test]
+fn a_rule_has_its_line_in_the_listing() {
+    let checked = compile("services:\n  web: {listen: \"203.0.113.5:80\", stateless: true}\n");
+    let messages = messages(&Program::of(checked.ruleset(), &HEADER));
+    let mut sources = Sources::default();
+    let dump = netlink::of_messages(&messages.bytes, &mut sources, "live table inet fwc").unwrap();
+    for (chain, rule) in dump.rules() {
+        let line = sources.at(rule.place);
+        assert!(line.starts_with(&dump.words(rule)), "{line}");
+        assert!(sources.at(chain.place).starts_with(&format!("chain {}", chain.name)));
+        assert_eq!(sources.position(rule.place).name, "live table inet fwc");
+    }
+}

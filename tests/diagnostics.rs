@@ -40,6 +40,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("FWC503", "tests/transaction.rs"),
     ("FWC504", "tests/commands/rootless.rs"),
     ("FWC505", "tests/commands/apply.rs"),
+    ("FWC603", "src/command/test/kernel.rs"),
+    ("FWC604", "tests/test_kernel.rs"),
     ("FWC611", "tests/verify.rs"),
     ("FWC612", "tests/verify.rs"),
     ("FWC613", "tests/verify.rs"),

@@ -67,7 +67,10 @@ fn says_what_is_sent(program: &Program) {
     let sent = netlink::of_messages(&messages(program).bytes, &mut Sources::default(), "sent").unwrap();
     same(&dump, &sent, "text, messages");
     let mut rules = program.chains.iter().map(|chain| chain.rules.len());
-    assert_eq!(dump.chains.iter().map(|chain| chain.rules.len()).collect::<Vec<_>>(), rules.by_ref().collect::<Vec<_>>());
+    assert_eq!(
+        dump.chains.iter().map(|chain| chain.rules.len()).collect::<Vec<_>>(),
+        rules.by_ref().collect::<Vec<_>>()
+    );
 }
 
 /// What nft lists, with the values of counters and without, reads like what it loaded.

@@ -7,9 +7,7 @@ use super::names::number;
 use super::rules::Known;
 use super::selectors::{Asked, asked, field, tcp_flags, values};
 use super::sets::KnownContents;
-use crate::dump::{
-    Condition, InterfacePattern, Keys, Parts, Selector, Side, States, Test, Value, Way,
-};
+use crate::dump::{Condition, InterfacePattern, Keys, Parts, Selector, Side, States, Test, Value, Way};
 use crate::net::{AddrRange, AddressSet, Family, Protocol, RangeSet};
 
 /// The conditions that the next words say. `None`: none that is known here, and the cursor stands anywhere.

@@ -77,7 +77,21 @@ mod tests {
     fn a_line_falls_into_words_signs_and_strings() {
         let line = "ip saddr != { 10.0.0.0/8,::1-::2 } \"é # x\" a.b . c # rest\nx==y";
         let expected = [
-            "ip", "saddr", "!=", "{", "10.0.0.0/8", ",", "::1-::2", "}", "\"é # x\"", "a.b", ".", "c", "\n", "x", "==",
+            "ip",
+            "saddr",
+            "!=",
+            "{",
+            "10.0.0.0/8",
+            ",",
+            "::1-::2",
+            "}",
+            "\"é # x\"",
+            "a.b",
+            ".",
+            "c",
+            "\n",
+            "x",
+            "==",
             "y",
         ];
         assert_eq!(words(line), expected);

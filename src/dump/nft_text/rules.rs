@@ -183,9 +183,8 @@ fn only_real_ports(conditions: &mut [Condition]) {
 
 /// Whether only packets with ports meet the condition.
 fn has_ports(condition: &Condition) -> bool {
-    let ports = |first: u128, last: u128| {
-        first == last && u8::try_from(first).is_ok_and(|number| PORTED.contains(&number))
-    };
+    let ports =
+        |first: u128, last: u128| first == last && u8::try_from(first).is_ok_and(|number| PORTED.contains(&number));
     !condition.negated
         && match &condition.test {
             Test::Protocol(set) => set.ranges().iter().all(|&(first, last)| ports(first.into(), last.into())),

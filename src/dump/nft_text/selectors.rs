@@ -67,11 +67,7 @@ pub(super) fn asked(cursor: &mut Cursor) -> Option<Asked> {
 }
 
 fn side(cursor: &mut Cursor, source: &str, destination: &str) -> Option<Side> {
-    if cursor.take(&[source]) {
-        Some(Side::Source)
-    } else {
-        cursor.take(&[destination]).then_some(Side::Destination)
-    }
+    if cursor.take(&[source]) { Some(Side::Source) } else { cursor.take(&[destination]).then_some(Side::Destination) }
 }
 
 /// One value, or several in `{ }`.

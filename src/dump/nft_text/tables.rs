@@ -1,8 +1,8 @@
 //! The frame of the text: tables, what is added and deleted, and the blocks of chains.
 
+use super::Text;
 use super::names::number;
 use super::sets::Set;
-use super::Text;
 use crate::dump::{Base, ChainKind, Hook, Unread};
 use crate::net::Family;
 use crate::source::Place;

@@ -101,7 +101,10 @@ fn what_is_not_understood_outside_of_rules_is_told_with_its_place() {
         ("table inet fwc {\n map m {\n  type mark : verdict\n }\n}\n", "map m {\n  type mark : verdict\n }"),
         ("table inet fwc {\n set s {\n  typeof ip saddr\n }\n}\n", "typeof ip saddr"),
         ("table inet fwc {\n set s {\n  type ipv4_addr\n  elements = { ::1, 10.0.0.1 }\n }\n}\n", "::1"),
-        ("table inet fwc {\n chain a {\n  type filter hook ingress priority 0;\n }\n}\n", "type filter hook ingress priority 0"),
+        (
+            "table inet fwc {\n chain a {\n  type filter hook ingress priority 0;\n }\n}\n",
+            "type filter hook ingress priority 0",
+        ),
         ("table inet fwc {\n chain a {\n", ""),
         ("}\n", "}"),
         ("table inet fwc {\n}\n\"", "\""),
@@ -129,7 +132,8 @@ fn tables_are_added_and_deleted_in_their_order() {
 
 #[test]
 fn a_rule_has_its_place_and_comment() {
-    let text = "table inet fwc {\n chain a {\n  counter packets 1 bytes 2 notrack comment \"größe\"; accept # why\n }\n}\n";
+    let text =
+        "table inet fwc {\n chain a {\n  counter packets 1 bytes 2 notrack comment \"größe\"; accept # why\n }\n}\n";
     let mut sources = Sources::default();
     let file = sources.add("a.nft", text);
     let dump = read(file, text);

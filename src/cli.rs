@@ -42,6 +42,14 @@ pub enum Command {
     Status(HostArgs),
     /// Delete what fwc loaded, and nothing else
     Remove(HostArgs),
+    /// Prove over all packets that the rules, and every form of them, mean what a spec says
+    Verify(VerifyArgs),
+    /// Run the tests of a spec: lead their packets through its rules
+    Test(TestArgs),
+    /// Show the way of one packet, and of its answer, through a spec's rules
+    Trace(TraceArgs),
+    /// Find the traps in rulesets of other tools: iptables-save, ip6tables-save, ipset save
+    Lint(ForeignArgs),
     /// Explain a diagnostic, as in `fwc explain FWC301`
     Explain {
         /// The code; without one, all codes are listed.
@@ -60,6 +68,67 @@ pub struct CheckArgs {
     /// Also load each into the real kernel, in a private namespace. Needs no root.
     #[arg(long)]
     pub kernel: bool,
+}
+
+/// `fwc verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// A spec file or directory; `-` is standard input.
+    #[arg(value_name = "SPEC")]
+    pub spec: PathBuf,
+    /// Also compare with the loaded table (`live`), or with a file of iptables-save, ip6tables-save or `nft -j list ruleset`. May be given more
+    /// than once.
+    #[arg(long, value_name = "live|FILE")]
+    pub against: Vec<PathBuf>,
+    /// Look for the live table in this network namespace (a name under /run/netns).
+    #[arg(long, value_name = "NAME")]
+    pub netns: Option<String>,
+}
+
+/// `fwc test`.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// A spec file or directory; `-` is standard input.
+    #[arg(value_name = "SPEC")]
+    pub spec: PathBuf,
+    /// Write a report for a CI server to standard output.
+    #[arg(long, value_enum, value_name = "KIND", conflicts_with = "format")]
+    pub report: Option<Report>,
+    /// Also send the packets through the real kernel, in a private namespace. Needs no root.
+    #[arg(long)]
+    pub kernel: bool,
+}
+
+/// A report that CI servers read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Report {
+    /// JUnit XML
+    Junit,
+    /// The Test Anything Protocol, version 14
+    Tap,
+}
+
+/// `fwc trace`.
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// A spec file or directory; `-` is standard input.
+    #[arg(value_name = "SPEC")]
+    pub spec: PathBuf,
+    /// `PROTO SRC[:PORT] > DST[:PORT] [FLAGS or ICMP type]`, as in "tcp 198.51.100.7:40000 > 203.0.113.5:80 syn".
+    #[arg(value_name = "PACKET")]
+    pub packet: String,
+    /// Which way it goes: to this host, from it, or through it.
+    #[arg(long, value_name = "in|out|forward", default_value = "in", value_parser = ["in", "out", "forward"])]
+    pub direction: String,
+    /// Where it comes in, or with `--direction out` where it leaves.
+    #[arg(long, value_name = "NAME")]
+    pub interface: Option<String>,
+    /// What conntrack would say of it.
+    #[arg(long, value_name = "STATE", default_value = "new", value_parser = ["new", "established", "related", "invalid"])]
+    pub state: String,
+    /// Take it for the first or a later fragment of a packet.
+    #[arg(long, value_name = "first|later", value_parser = ["first", "later"])]
+    pub fragment: Option<String>,
 }
 
 /// `fwc compile`.
@@ -119,4 +188,12 @@ pub struct HostArgs {
     /// Look into this network namespace (a name under /run/netns).
     #[arg(long, value_name = "NAME")]
     pub netns: Option<String>,
+}
+
+/// `fwc lint`.
+#[derive(Debug, Args)]
+pub struct ForeignArgs {
+    /// What iptables-save, ip6tables-save and ipset save print; several files are one ruleset. `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 }

@@ -46,6 +46,7 @@ pub mod command;
 pub mod compile;
 pub mod diagnostic;
 pub mod dump;
+pub mod import;
 pub mod kernel;
 pub mod lower;
 pub mod net;

@@ -12,12 +12,18 @@ use std::path::Path;
 use fwc::diagnostic::human::{self, Look};
 use fwc::diagnostic::json;
 use fwc::diagnostic::{Diagnostic, finding};
+use fwc::packet::{assertion, failure};
 use fwc::source::Sources;
 use support::folders;
 
-/// Everything that needs no host: what `fwc check` reports.
+/// Everything that needs no host: what `fwc check` reports, and `fwc test` where there are no errors.
 fn check(spec: &Path) -> (Sources, Vec<Diagnostic>) {
-    let outcome = fwc::compile::check(spec);
+    let mut outcome = fwc::compile::check(spec);
+    if let Some(compiled) = &outcome.compiled {
+        for result in assertion::run(&compiled.policy, compiled.ruleset()) {
+            outcome.diagnostics.extend(failure::diagnostics(&compiled.policy, compiled.ruleset(), &result));
+        }
+    }
     (outcome.sources, outcome.diagnostics)
 }
 
@@ -34,6 +40,29 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("FWC503", "tests/transaction.rs"),
     ("FWC504", "tests/commands/rootless.rs"),
     ("FWC505", "tests/commands/apply.rs"),
+    ("FWC611", "src/command/verify/report.rs"),
+    ("FWC612", "src/command/verify/report.rs"),
+    ("FWC613", "src/command/verify/report.rs"),
+    ("FWC614", "src/command/verify/report.rs"),
+    ("FWC603", "src/command/test/kernel.rs"),
+    ("FWC604", "tests/test_kernel.rs"),
+    ("FWC611", "tests/verify.rs"),
+    ("FWC612", "tests/verify.rs"),
+    ("FWC613", "tests/verify.rs"),
+    ("FWC614", "tests/verify.rs"),
+    ("FWC615", "tests/verify.rs"),
+    ("FWC616", "src/command/verify/report.rs"),
+    ("FWC701", "tests/lint.rs"),
+    ("FWC702", "tests/lint.rs"),
+    ("FWC703", "tests/lint.rs"),
+    ("FWC704", "tests/lint.rs"),
+    ("FWC705", "tests/lint.rs"),
+    ("FWC706", "tests/lint.rs"),
+    ("FWC707", "tests/lint.rs"),
+    ("FWC708", "tests/lint.rs"),
+    ("FWC709", "tests/lint.rs"),
+    ("FWC710", "src/import/lint/rules.rs"),
+    ("FWC720", "tests/lint.rs"),
 ];
 
 /// The folder of the golden files, relative to the crate, in which tests run: so that no machine's paths get into them.

@@ -9,7 +9,7 @@ mod generate;
 mod interpreter;
 #[path = "iptables/many.rs"]
 mod many;
-#[path = "iptables/near.rs"]
+#[path = "support/near.rs"]
 mod near;
 mod support;
 

@@ -2,14 +2,55 @@
 
 #[path = "support/generate.rs"]
 mod generate;
+#[path = "support/near.rs"]
+mod near;
 mod support;
 
 use fwc::compile::Compiled;
 use fwc::dump::of_ruleset;
+use fwc::packet::evaluate_as_is;
 use fwc::proof::claim::{self, Paths};
+use fwc::proof::single;
+use fwc::proof::way::Path;
 use fwc::proof::witness::witness;
+use fwc::spec::{Direction, Fate, Tracking};
 use proptest::prelude::*;
 use support::{compile, examples};
+
+/// Packets at the edges of the rules: what the proof says of each is what the evaluator says.
+fn agrees(text: &str, seed: u64) {
+    let compiled = compile(text);
+    let dump = of_ruleset(compiled.ruleset(), compiled.whole);
+    let mut dice = near::Dice(seed);
+    let packets: Vec<_> = (0..100).map(|_| near::packet(compiled.ruleset(), &mut dice)).collect();
+    let mut survey = fwc::proof::Survey::default();
+    survey.dump(&dump);
+    packets.iter().for_each(|packet| survey.packet(packet));
+    let space = fwc::proof::space::Space::of(&survey).unwrap();
+    let paths = Paths::of(&space, &dump).unwrap();
+    for packet in packets {
+        let set = single::set(&space, &packet).unwrap();
+        let path = match packet.direction {
+            Direction::In => Path::In,
+            Direction::Out => Path::Out,
+            Direction::Forward => Path::Forward,
+        };
+        // Over loopback a packet is never routed.
+        if path == Path::Forward && packet.interface.as_ref().is_some_and(|name| name.as_str() == "lo") {
+            continue;
+        }
+        let outcome = paths.on(path);
+        let within = |all: &fwc::proof::bdd::Set| {
+            let (inside, outside) = (set.and(all).unwrap(), set.minus(all).unwrap());
+            inside.is_empty() != outside.is_empty() && !inside.is_empty()
+        };
+        let journey = evaluate_as_is(compiled.ruleset(), &packet);
+        assert_eq!(within(&outcome.accepted), journey.fate == Fate::Accept, "{text}\n{packet:?}");
+        if compiled.ruleset().tracks && journey.fate == Fate::Accept {
+            assert_eq!(within(&outcome.untracked), journey.tracking == Tracking::Untracked, "{text}\n{packet:?}");
+        }
+    }
+}
 
 /// What does not hold of a spec's rules, each with a packet.
 fn broken(compiled: &Compiled) -> Vec<String> {
@@ -37,6 +78,21 @@ proptest! {
 
     #[test]
     fn every_spec_means_what_it_says(text in generate::spec()) {
+        prop_assert_eq!(broken(&compile(&text)), Vec::<String>::new(), "{}", text);
+    }
+
+    #[test]
+    fn the_evaluator_agrees(text in generate::spec(), seed in any::<u64>()) {
+        agrees(&text, seed);
+    }
+
+    #[test]
+    fn the_evaluator_agrees_about_nat(text in generate::nat_spec(), seed in any::<u64>()) {
+        agrees(&text, seed);
+    }
+
+    #[test]
+    fn every_spec_that_tracks_nothing_means_what_it_says(text in generate::quiet_spec()) {
         prop_assert_eq!(broken(&compile(&text)), Vec::<String>::new(), "{}", text);
     }
 

@@ -6,9 +6,14 @@ mod check;
 mod compile;
 mod explain;
 mod host;
+mod journey;
+mod lint;
 mod output;
 mod remove;
 mod status;
+mod test;
+mod trace;
+mod verify;
 
 use std::io;
 use std::process::ExitCode;
@@ -63,6 +68,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Apply(arguments) => apply::run(output, &arguments),
         Command::Status(arguments) => status::run(output, &arguments),
         Command::Remove(arguments) => remove::run(output, &arguments),
+        Command::Verify(arguments) => verify::run(output, &arguments),
+        Command::Test(arguments) => test::run(output, &arguments),
+        Command::Trace(arguments) => trace::run(output, &arguments),
+        Command::Lint(arguments) => lint::run(output, &arguments),
         Command::Explain { code } => explain::run(output, code.as_deref()),
         Command::Schema => output.data(&crate::schema::json()).map(|()| ExitCode::SUCCESS).map_err(Failure::from),
     };

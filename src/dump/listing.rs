@@ -94,7 +94,9 @@ pub(super) fn finish(
     let chains =
         drafts.into_iter().zip(lines).map(|(draft, (head, rules))| placed(draft, &head, &rules, file)).collect();
     let unread = unread.into_iter().zip(notes).map(|(why, line)| Unread { place: line.place(file), why }).collect();
-    Dump { chains, families, unread }
+    let mut dump = Dump { chains, families, unread };
+    dump.break_cycles();
+    dump
 }
 
 fn placed(draft: DraftChain, head: &Line, lines: &[Line], file: FileId) -> Chain {

@@ -6,12 +6,19 @@
 //!
 //! Values are in host byte order. Chains are jumped to by [`ChainId`], so a jump into nowhere cannot be written down.
 
+mod cycles;
+pub mod foreign;
+pub mod ipset;
+mod listing;
+pub mod netlink;
+pub mod nft_text;
 mod builder;
 mod listing;
 pub mod netlink;
 pub mod nft_json;
 mod of_ruleset;
 mod words;
+pub mod xtables;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -181,7 +188,7 @@ pub enum TranslationKind {
 }
 
 /// A condition of a rule.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Condition {
     /// Whether the test must fail. A packet that lacks what is asked for (ports of a later fragment, an address of the other family, an
     /// interface that is not known in the hook) meets neither the test nor its negation.
@@ -223,7 +230,7 @@ pub enum Way {
 }
 
 /// What can be asked of a packet.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Test {
     /// Its family.
     Family(Family),
@@ -415,6 +422,16 @@ impl Test {
             Test::AnyOf(all) => all.iter().any(|condition| condition.test.looks_at_conntrack()),
             Test::Opaque { text, .. } => text.starts_with("ct ") || text.contains("conntrack"),
             _ => false,
+        }
+    }
+
+    /// Whether the answer hangs on what happened to the packet before, so that it may be another in each chain.
+    #[must_use]
+    pub fn depends_on_tracking(&self) -> bool {
+        match self {
+            Test::AnyOf(all) => all.iter().any(|condition| condition.test.depends_on_tracking()),
+            Test::Opaque { volatile, .. } => *volatile,
+            other => other.looks_at_conntrack(),
         }
     }
 

@@ -16,6 +16,7 @@ pub mod nat;
 pub mod nf_tables;
 pub mod normal;
 pub mod parts;
+pub mod probe;
 pub mod socket;
 pub mod table;
 pub mod transaction;

@@ -237,9 +237,52 @@ fn icmp_type(text: &str, family: Family, word: &str) -> Result<u8, Invalid> {
     })
 }
 
+/// As a test writes it; reading gives the same packet.
+impl fmt::Display for PacketText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = |address: IpAddr, port: u16| std::net::SocketAddr::new(address, port);
+        let (source, destination) = (self.source, self.destination);
+        match self.header {
+            PacketHeader::Tcp(from, to, flags) => {
+                write!(f, "tcp {} > {} {flags}", side(source, from), side(destination, to))
+            }
+            PacketHeader::Ports(protocol, from, to) => {
+                write!(f, "{protocol} {} > {}", side(source, from), side(destination, to))
+            }
+            PacketHeader::Plain(protocol) => write!(f, "{protocol} {source} > {destination}"),
+            PacketHeader::Icmp(kind) => {
+                let v4 = source.is_ipv4();
+                let protocol = if v4 { "icmp" } else { "icmpv6" };
+                write!(f, "{protocol} {source} > {destination} ")?;
+                let known = ICMP_TYPES.iter().find(|&&(_, four, six)| Some(kind) == if v4 { four } else { six });
+                match known {
+                    Some((name, ..)) => f.write_str(name),
+                    None => write!(f, "{kind}"),
+                }
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_reads_back() {
+        for text in [
+            "tcp 198.51.100.7:40000 > 203.0.113.5:80 syn,ack",
+            "tcp [2001:db8::1]:1 > [2001:db8::2]:2 none",
+            "udp 192.0.2.1:53 > 192.0.2.2:99",
+            "icmp 192.0.2.1 > 192.0.2.2 destination-unreachable",
+            "icmpv6 2001:db8::1 > 2001:db8::2 neighbour-solicitation",
+            "icmp 192.0.2.1 > 192.0.2.2 99",
+            "gre 192.0.2.1 > 192.0.2.2",
+            "99 192.0.2.1 > 192.0.2.2",
+        ] {
+            assert_eq!(text.parse::<PacketText>().unwrap().to_string(), text);
+        }
+    }
 
     #[test]
     fn every_form() {

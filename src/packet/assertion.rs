@@ -97,7 +97,8 @@ fn impossible(test: &Test, packet: &Packet) -> Option<Impossible> {
 }
 
 /// Whether something can come back.
-fn is_answered(packet: &Packet) -> bool {
+#[must_use]
+pub fn is_answered(packet: &Packet) -> bool {
     match packet.header {
         PacketHeader::Icmp(kind) => kind == if packet.family() == Family::V4 { 8 } else { 128 },
         PacketHeader::Tcp(_, _, TcpFlags(bits)) => bits & RESET == 0,

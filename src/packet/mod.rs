@@ -9,6 +9,7 @@
 //! - `nat`: what the nat hooks do to it.
 
 pub mod assertion;
+pub mod failure;
 mod matching;
 mod nat;
 mod untracked;
@@ -82,6 +83,12 @@ impl Packet {
     pub fn of_test(test: &Test) -> Self {
         let interface = test.interface.as_ref().map(|interface| interface.value.clone());
         Packet { interface, state: test.state, ..Packet::new(test.packet.value, test.direction) }
+    }
+
+    /// As a test writes it.
+    #[must_use]
+    pub fn text(&self) -> PacketText {
+        PacketText { source: self.source, destination: self.destination, header: self.header }
     }
 
     /// Its family.

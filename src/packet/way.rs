@@ -5,7 +5,7 @@
 
 use super::nat::{self, Undo};
 use super::{Fragment, Journey, Packet, Step, matches};
-use crate::net::Family;
+use crate::net::{Family, PacketHeader};
 use crate::ruleset::{Action, Chain, Hook, Ruleset};
 use crate::spec::{Direction, Fate, State, Tracking};
 
@@ -76,6 +76,7 @@ impl<'a> Way<'a> {
     fn send(&mut self) -> Result<(), Dropped> {
         self.packet.direction = Direction::Out;
         self.pass(Hook::RawOutput)?;
+        self.look();
         self.settled = true;
         self.pass(Hook::Output)?;
         self.translate(Hook::NatPostrouting);
@@ -88,6 +89,7 @@ impl<'a> Way<'a> {
         }
         self.pass(Hook::RawPrerouting)?;
         if !self.settled {
+            self.look();
             self.translate(Hook::NatPrerouting);
         }
         if self.packet.direction == Direction::In {
@@ -134,6 +136,15 @@ impl<'a> Way<'a> {
         let fate = step.fate;
         self.steps.push(step);
         if fate == Fate::Drop { Err(Dropped) } else { Ok(()) }
+    }
+
+    /// What conntrack decides by itself: it never follows neighbour discovery and multicast listener messages, unless they
+    /// are damaged, which is invalid (`nf_conntrack_icmpv6_error`).
+    fn look(&mut self) {
+        let never = matches!(self.packet.header, PacketHeader::Icmp(130..=136 | 143));
+        if never && self.packet.family() == Family::V6 && self.packet.state != State::Invalid {
+            self.tracking = Tracking::Untracked;
+        }
     }
 
     /// Through a nat hook. Rules are asked of the first packet of a tracked flow; what they said is undone for the answer.

@@ -107,8 +107,8 @@ pub fn legs(space: &Space, dump: &Dump, paths: &Paths, possible: &dyn Fn(Path) -
     // Fragments are the same flow as the whole packet that they make, and are put together before raw where anything is tracked.
     let whole = space.parts(Parts { whole: true, first: false, later: false })?;
     let whole = whole.minus(&space.translated(Side::Destination)?)?;
-    let back_out = mirror.path(Path::Out)?;
-    let back_through = mirror.path(Path::Forward)?;
+    let back_out = mirror.raw(Path::Out)?;
+    let back_through = mirror.raw(Path::Forward)?;
     // To this host and back, by whatever interface.
     let abroad = whole.and(&space.local(Side::Destination)?)?.minus(&lo_in)?.minus(&lo_out)?;
     // Over loopback both legs pass output, and only then prerouting. Through this host, both pass prerouting.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::bdd::{Result, Set};
 use super::space::{Field, Space};
-use crate::dump::{Condition, Hook, Keys, Parts, Selector, Side, States, Test, Value, Way};
-use crate::net::{AddressSet, Family, RangeSet};
+use crate::dump::{Condition, Hook, Keys, Selector, Side, States, Test, Value, Way};
+use crate::net::{AddressSet, Family};
 
 /// Where a condition is asked.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct Moment {
     pub after_conntrack: bool,
     /// The packets that are marked as untracked by now.
     pub untracked: Set,
+    /// The packets that conntrack has looked at by now and does not follow by itself.
+    pub never: Set,
 }
 
 impl Moment {
@@ -29,14 +31,49 @@ impl Moment {
     }
 }
 
+/// Divides conditions into those that ask for one value or range of a field, and the others.
+fn single_values(list: &[Condition]) -> (Vec<(Selector, Value)>, Vec<&Condition>) {
+    let (mut fields, mut others): (Vec<(Selector, Value)>, Vec<&Condition>) = (Vec::new(), Vec::new());
+    for condition in list {
+        match single_value(&condition.test).filter(|_| !condition.negated) {
+            Some(field) if fields.iter().all(|(known, _)| *known != field.0) => fields.push(field),
+            _ => others.push(condition),
+        }
+    }
+    (fields, others)
+}
+
+fn single_value(test: &Test) -> Option<(Selector, Value)> {
+    match test {
+        Test::Address(side, set) => match (set.v4.ranges(), set.v6.ranges()) {
+            ([(a, b)], []) => Some((Selector::Address(Family::V4, *side), Value::Numbers((*a).into(), (*b).into()))),
+            ([], [(a, b)]) => Some((Selector::Address(Family::V6, *side), Value::Numbers(*a, *b))),
+            _ => None,
+        },
+        Test::Port(side, ports) => match ports.ranges() {
+            [(a, b)] => Some((Selector::Port(*side), Value::Numbers((*a).into(), (*b).into()))),
+            _ => None,
+        },
+        Test::Protocol(protocols) => match protocols.ranges() {
+            [(a, b)] => Some((Selector::Protocol, Value::Numbers((*a).into(), (*b).into()))),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// Turns conditions into sets, and remembers what is asked often.
 pub struct Conditions<'s> {
     space: &'s Space,
     /// Whether source and destination change places: what a rule says of a packet, asked of the packet that answers it.
     mirrored: bool,
-    addresses: RefCell<HashMap<(usize, Field), Set>>,
+    /// With the set itself, so that no other one takes its place in memory.
+    addresses: RefCell<HashMap<(*const AddressSet, Field), (Arc<AddressSet>, Set)>>,
     keys: RefCell<HashMap<Looked, Set>>,
 }
+
+/// What lists of conditions have in common: the fields of which each asks for one value, and all else.
+type Group<'c> = (Vec<Selector>, Vec<&'c Condition>);
 
 /// A set, and what is looked up in it.
 type Looked = (Arc<Keys>, Vec<Selector>);
@@ -56,6 +93,29 @@ impl<'s> Conditions<'s> {
             met = met.and(&self.one(condition, moment)?)?;
         }
         Ok(met)
+    }
+
+    /// The packets that meet all conditions of at least one of the lists.
+    ///
+    /// Lists that ask for single values of the same fields, as the rules of a thousand services do, are taken together like the elements of a set.
+    pub fn any<'c>(&self, lists: impl Iterator<Item = &'c [Condition]>, moment: &Moment) -> Result<Set> {
+        let mut groups: HashMap<Group<'_>, Vec<Vec<Value>>> = HashMap::new();
+        for list in lists {
+            let (fields, others) = single_values(list);
+            let (selectors, values) = fields.into_iter().unzip();
+            groups.entry((selectors, others)).or_default().push(values);
+        }
+        let mut sets = Vec::new();
+        for ((selectors, others), elements) in groups {
+            let others: Vec<Set> = others.into_iter().map(|one| self.one(one, moment)).collect::<Result<_>>()?;
+            let mut met = self.space.engine.every(&others)?;
+            if !selectors.is_empty() {
+                let has: Vec<Set> = selectors.iter().map(|&one| self.has(one, moment)).collect::<Result<_>>()?;
+                met = met.and(&self.space.engine.every(&has)?)?.and(&self.ordered(&selectors, &elements)?)?;
+            }
+            sets.push(met);
+        }
+        self.space.engine.any(sets)
     }
 
     fn side(&self, side: Side) -> Side {
@@ -146,14 +206,13 @@ impl<'s> Conditions<'s> {
     }
 
     fn address(&self, field: Field, set: &Arc<AddressSet>) -> Result<Set> {
-        // The dump that holds the set outlives this.
-        let key = (Arc::as_ptr(set) as usize, field);
-        if let Some(known) = self.addresses.borrow().get(&key) {
+        let key = (Arc::as_ptr(set), field);
+        if let Some((_, known)) = self.addresses.borrow().get(&key) {
             return Ok(known.clone());
         }
         let made = self.space.address(field, set)?;
         if set.v4.ranges().len() + set.v6.ranges().len() > 1 {
-            self.addresses.borrow_mut().insert(key, made.clone());
+            self.addresses.borrow_mut().insert(key, (Arc::clone(set), made.clone()));
         }
         Ok(made)
     }
@@ -166,8 +225,9 @@ impl<'s> Conditions<'s> {
             (false, true) => space.engine.all(),
             (false, false) => space.engine.none(),
         };
-        let tracked = said.minus(&moment.untracked)?;
-        if states.untracked { tracked.or(&moment.untracked) } else { Ok(tracked) }
+        let untracked = moment.untracked.or(&moment.never)?;
+        let tracked = said.minus(&untracked)?;
+        if states.untracked { tracked.or(&untracked) } else { Ok(tracked) }
     }
 
     fn keys(&self, selectors: &[Selector], keys: &Arc<Keys>, moment: &Moment) -> Result<Set> {
@@ -180,8 +240,7 @@ impl<'s> Conditions<'s> {
         let found = match known {
             Some(known) => known,
             None => {
-                let elements: Vec<&[Value]> = keys.elements.iter().map(Vec::as_slice).collect();
-                let made = self.elements(selectors, elements)?;
+                let made = self.ordered(selectors, &keys.elements)?;
                 self.keys.borrow_mut().insert((Arc::clone(keys), selectors.to_vec()), made.clone());
                 made
             }
@@ -189,10 +248,20 @@ impl<'s> Conditions<'s> {
         found.and(&has)
     }
 
-    /// The packets whose fields are those of one of the elements: field by field, elements that begin alike taken together.
-    fn elements(&self, selectors: &[Selector], mut elements: Vec<&[Value]>) -> Result<Set> {
-        let Some((&selector, rest)) = selectors.split_first() else { return Ok(self.space.engine.all()) };
+    /// The packets whose fields are those of one of the elements.
+    fn ordered(&self, selectors: &[Selector], elements: &[Vec<Value>]) -> Result<Set> {
+        let mut order: Vec<usize> = (0..selectors.len()).collect();
+        order.sort_by_key(|&at| selectors.get(at).map(|&selector| self.rank(selector)));
+        let pick = |element: &Vec<Value>| order.iter().filter_map(|&at| element.get(at).cloned()).collect::<Vec<_>>();
+        let sorted: Vec<Selector> = order.iter().filter_map(|&at| selectors.get(at).copied()).collect();
+        let mut elements: Vec<Vec<Value>> = elements.iter().map(pick).collect();
         elements.sort_unstable();
+        self.elements(&sorted, elements.iter().map(Vec::as_slice).collect())
+    }
+
+    /// The same for sorted fields and elements: field by field, elements that begin alike taken together.
+    fn elements(&self, selectors: &[Selector], elements: Vec<&[Value]>) -> Result<Set> {
+        let Some((&selector, rest)) = selectors.split_first() else { return Ok(self.space.engine.all()) };
         let mut branches: Vec<(&Value, Set)> = Vec::new();
         for group in elements.chunk_by(|a, b| a.first() == b.first()) {
             let Some(first) = group.first().and_then(|element| element.first()) else { continue };
@@ -246,8 +315,26 @@ impl<'s> Conditions<'s> {
         })
     }
 
-    /// Fragments that are not the first, of a protocol.
-    pub(super) fn later(&self, protocol: u8) -> Result<Set> {
-        self.space.protocol(&RangeSet::single(protocol))?.and(&self.space.parts(Parts::LATER)?)
+    /// Puts the fields of a key in the order in which diagrams decide about them.
+    fn rank(&self, selector: Selector) -> u8 {
+        match selector {
+            Selector::Protocol => 0,
+            Selector::Address(_, side) => {
+                if self.side(side) == Side::Destination {
+                    1
+                } else {
+                    3
+                }
+            }
+            Selector::Port(side) => {
+                if self.side(side) == Side::Destination {
+                    2
+                } else {
+                    4
+                }
+            }
+            Selector::Interface(_) => 0,
+            Selector::OriginalDestination(_) => 6,
+        }
     }
 }

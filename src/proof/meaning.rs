@@ -3,14 +3,18 @@
 //!
 //! Each function is a sentence of the contract. No order of rules, no chains: only which packets are untracked, which are accepted.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::bdd::{Result, Set};
 use super::condition::{Conditions, Moment};
 use super::names::LOOPBACK;
 use super::space::{Field, Space};
 use super::way::Path;
-use crate::dump::{Hook, InterfacePattern, Side, States, Way};
-use crate::net::{AddressSet, Family, Interface, PortSet, Protocol, RangeSet};
-use crate::policy::{Addresses, Entry, Policy, Role, Server, TranslationKind, Transport};
+use crate::dump::{Condition, Hook, InterfacePattern, Parts, Side, States, Test, Way};
+use crate::net::{AddressSet, Family, PortSet, Protocol, RangeSet};
+use crate::policy::{AddressSetId, Addresses, Entry, Policy, Role, Server, TranslationKind, Transport};
 use crate::ruleset::Leg;
 use crate::spec::{Fate, NatConflict, Tracking};
 
@@ -22,6 +26,9 @@ pub const LINK_LOCAL: (u128, u128) =
 const ERRORS_V4: [u8; 3] = [3, 11, 12];
 const ERRORS_V6: [u8; 4] = [1, 2, 3, 4];
 const LINK_V6: [u8; 9] = [130, 131, 132, 133, 134, 135, 136, 137, 143];
+
+/// An ICMPv6 redirect is followed like any other message.
+const REDIRECT_V6: u8 = 137;
 
 const SYN: u8 = 2;
 const ACK: u8 = 16;
@@ -48,13 +55,15 @@ pub struct Reader<'a> {
     space: &'a Space,
     policy: &'a Policy,
     conditions: Conditions<'a>,
+    /// The sets of the policy that have been asked for.
+    sets: RefCell<HashMap<AddressSetId, Arc<AddressSet>>>,
 }
 
 impl<'a> Reader<'a> {
     /// Of a policy, in a space that has surveyed it.
     #[must_use]
     pub fn new(space: &'a Space, policy: &'a Policy) -> Self {
-        Reader { space, policy, conditions: Conditions::new(space, false) }
+        Reader { space, policy, conditions: Conditions::new(space, false), sets: RefCell::default() }
     }
 
     /// What it means on a path. `None` where fwc does not touch the hook.
@@ -126,16 +135,24 @@ impl<'a> Reader<'a> {
 
     /// One leg of the entries with a tracking, as the raw chain on a path sees it.
     fn legs(&self, path: Path, tracking: Tracking, leg: Leg, role: impl Fn(&Role) -> bool) -> Result<Set> {
-        let mut sets = Vec::new();
+        let mut lists = Vec::new();
         for entry in self.entries(tracking).filter(|entry| role(&entry.role)) {
             if meets_raw(passes(&entry.role, leg), path) {
                 for server in &entry.servers {
-                    let flow = self.flow(entry, server, leg)?;
-                    sets.push(self.where_it_belongs(entry, server, leg, path, flow)?);
+                    let mut list = self.flow(entry, server, leg);
+                    list.extend(where_it_belongs(entry, server, leg, path));
+                    lists.push(list);
                 }
             }
         }
-        self.space.engine.any(sets)
+        self.any(&lists)
+    }
+
+    /// The packets that meet one of the lists. None of them asks conntrack.
+    fn any(&self, lists: &[Vec<Condition>]) -> Result<Set> {
+        let none = self.space.engine.none();
+        let moment = Moment { hook: Hook::Forward, after_conntrack: true, untracked: none.clone(), never: none };
+        self.conditions.any(lists.iter().map(Vec::as_slice), &moment)
     }
 
     /// Packets that the spec calls tracked as well as untracked. There should be none: server endpoints do not overlap, and no tracked service has
@@ -180,20 +197,6 @@ impl<'a> Reader<'a> {
         Ok(possible)
     }
 
-    /// In prerouting a router sees other hosts' flows as well. `*`, prefixes and sets of a service, and a client's replies, mean this host's
-    /// addresses; a forwarded flow goes to none of them.
-    fn where_it_belongs(&self, entry: &Entry, server: &Server, leg: Leg, path: Path, flow: Set) -> Result<Set> {
-        if path == Path::Out {
-            return Ok(flow);
-        }
-        let local = self.space.local(Side::Destination)?;
-        match entry.role {
-            Role::Service { .. } if leg == Leg::Request && is_host(server) => Ok(flow),
-            Role::Service { .. } | Role::Client { .. } => flow.and(&local),
-            Role::Forward { .. } => flow.minus(&local),
-        }
-    }
-
     /// Once anything is stateless, loopback is untracked; under `nat_conflict: overlap` only the stateless services' own flows are.
     fn untracked_loopback(&self) -> Result<Set> {
         let lo = self.loopback(Path::Out)?;
@@ -203,13 +206,11 @@ impl<'a> Reader<'a> {
         if self.policy.nat_conflict == NatConflict::Any {
             return Ok(lo);
         }
-        let mut sets = Vec::new();
+        let mut lists = Vec::new();
         for entry in self.entries(Tracking::Untracked).filter(|entry| matches!(entry.role, Role::Service { .. })) {
-            for server in &entry.servers {
-                sets.push(self.flow(entry, server, Leg::Request)?);
-            }
+            lists.extend(entry.servers.iter().map(|server| self.flow(entry, server, Leg::Request)));
         }
-        self.space.engine.any(sets)?.and(&lo)
+        self.any(&lists)?.and(&lo)
     }
 
     /// Who may open a flow, and everything that is accepted.
@@ -224,20 +225,22 @@ impl<'a> Reader<'a> {
             return Ok((space.engine.all(), space.engine.all()));
         }
         let new = self.state(States { new: true, ..States::default() }, untracked)?;
-        let mut openers = vec![self.loopback(path)?, self.needed(path)?];
-        let mut others = Vec::new();
+        let (mut requests, mut tracked, mut replies) = (Vec::new(), Vec::new(), Vec::new());
         for entry in &self.policy.entries {
+            let untracked = entry.tracking == Tracking::Untracked;
             for server in &entry.servers {
                 if passes(&entry.role, Leg::Request) == path {
-                    let request = self.admitted(entry, server, Leg::Request, path)?;
-                    let untracked = entry.tracking == Tracking::Untracked;
-                    openers.push(if untracked { request } else { request.and(&new)? });
+                    let request = self.admitted(entry, server, Leg::Request, path);
+                    if untracked { &mut requests } else { &mut tracked }.push(request);
                 }
-                if entry.tracking == Tracking::Untracked && passes(&entry.role, Leg::Reply) == path {
-                    others.push(self.admitted(entry, server, Leg::Reply, path)?);
+                if untracked && passes(&entry.role, Leg::Reply) == path {
+                    replies.push(self.admitted(entry, server, Leg::Reply, path));
                 }
             }
         }
+        let mut openers = vec![self.loopback(path)?, self.needed(path)?, self.any(&requests)?];
+        openers.push(self.any(&tracked)?.and(&new)?);
+        let mut others = vec![self.any(&replies)?];
         openers.push(self.translated(path)?.and(&new)?);
         if self.follows(path) {
             let states = States { established: true, related: true, ..States::default() };
@@ -299,71 +302,84 @@ impl<'a> Reader<'a> {
 
     /// Where nothing is tracked, nothing is reassembled: later fragments of stateless flows come without ports. IPv6 in input, both in forward.
     fn later_fragments(&self, path: Path) -> Result<Set> {
-        let mut sets = Vec::new();
+        let mut lists = Vec::new();
         for entry in self.entries(Tracking::Untracked) {
             for leg in [Leg::Request, Leg::Reply] {
                 for server in entry.servers.iter().filter(|_| passes(&entry.role, leg) == path) {
                     if matches!(server.transport, Transport::Ports(..)) {
-                        let later = self.conditions.later(server.transport.protocol().number())?;
-                        let ends = self.ends(entry, server, leg, path)?;
-                        sets.push(later.and(&ends)?);
+                        let mut list = self.ends(entry, server, leg, path);
+                        list.push(protocol(server.transport.protocol()));
+                        list.push(Condition::is(Test::Fragment(Parts::LATER)));
+                        lists.push(list);
                     }
                 }
             }
         }
-        let all = self.space.engine.any(sets)?;
+        let all = self.any(&lists)?;
         if path == Path::In { all.and(&self.space.family(Family::V6)?) } else { Ok(all) }
     }
 
     /// The packets of a leg by what decides tracking: protocol, the server's address and port, a client's local ports.
-    fn flow(&self, entry: &Entry, server: &Server, leg: Leg) -> Result<Set> {
+    fn flow(&self, entry: &Entry, server: &Server, leg: Leg) -> Vec<Condition> {
         let (server_side, peer_side) = sides(leg);
-        let mut set = self.addresses(server_side, server.addresses)?;
-        let protocol = server.transport.protocol();
-        set = set.and(&self.space.protocol(&RangeSet::single(protocol.number()))?)?;
-        if !protocol.exists_in(Family::V6) {
-            set = set.and(&self.space.family(Family::V4)?)?;
+        let mut list = vec![protocol(server.transport.protocol())];
+        list.extend(self.among(server_side, server.addresses));
+        if !server.transport.exists_in(Family::V6) {
+            list.push(Condition::is(Test::Family(Family::V4)));
         }
         if let Transport::Ports(_, ports) = &server.transport {
-            set = set.and(&self.space.port(server_side, &numbers(ports))?)?;
+            list.push(Condition::is(Test::Port(server_side, numbers(ports))));
             if let Role::Client { local_ports } = &entry.role {
-                set = set.and(&self.space.port(peer_side, &numbers(local_ports))?)?;
+                list.push(Condition::is(Test::Port(peer_side, numbers(local_ports))));
             }
         }
-        Ok(set)
+        list
     }
 
     /// The packets of a leg that are admitted: from or towards those who may, requests on the entry's interfaces, replies never with SYN alone.
-    fn admitted(&self, entry: &Entry, server: &Server, leg: Leg, path: Path) -> Result<Set> {
-        let flow = self.flow(entry, server, leg)?.and(&self.ends(entry, server, leg, path)?)?;
-        if leg == Leg::Reply
-            && server.transport.protocol() == Protocol::TCP
-            && matches!(server.transport, Transport::Ports(..))
-        {
-            return flow.minus(&self.space.flags(SYN | ACK, SYN)?);
+    fn admitted(&self, entry: &Entry, server: &Server, leg: Leg, path: Path) -> Vec<Condition> {
+        let mut list = self.flow(entry, server, leg);
+        list.extend(self.peers(entry, leg, path));
+        let is_tcp = server.transport.protocol() == Protocol::TCP;
+        if leg == Leg::Reply && is_tcp && matches!(server.transport, Transport::Ports(..)) {
+            list.push(Condition::not(Test::TcpFlags { mask: SYN | ACK, value: SYN }));
         }
-        Ok(flow)
+        list
     }
 
     /// Server address, accepted peers, interfaces.
-    fn ends(&self, entry: &Entry, server: &Server, leg: Leg, path: Path) -> Result<Set> {
-        let (server_side, peer_side) = sides(leg);
-        let mut set = self.addresses(server_side, server.addresses)?;
-        if let Role::Service { from, .. } | Role::Forward { from } = entry.role {
-            set = set.and(&self.addresses(peer_side, from)?)?;
-        }
-        if let (Role::Service { interfaces, .. }, Leg::Request) = (&entry.role, leg) {
-            set = set.and(&self.interfaces(path, interfaces)?)?;
-        }
-        Ok(set)
+    fn ends(&self, entry: &Entry, server: &Server, leg: Leg, path: Path) -> Vec<Condition> {
+        let mut list = self.peers(entry, leg, path);
+        list.extend(self.among(sides(leg).0, server.addresses));
+        list
     }
 
-    fn interfaces(&self, path: Path, names: &[Interface]) -> Result<Set> {
-        if names.is_empty() {
-            return Ok(self.space.engine.all());
+    /// Accepted peers and interfaces.
+    fn peers(&self, entry: &Entry, leg: Leg, path: Path) -> Vec<Condition> {
+        let mut list = Vec::new();
+        if let Role::Service { from, .. } | Role::Forward { from } = entry.role {
+            list.extend(self.among(sides(leg).1, from));
         }
-        let patterns: Vec<_> = names.iter().map(|name| InterfacePattern::exact(name.as_str())).collect();
-        self.space.interface(if path == Path::Out { Way::Out } else { Way::In }, &patterns)
+        if let (Role::Service { interfaces, .. }, Leg::Request) = (&entry.role, leg)
+            && !interfaces.is_empty()
+        {
+            let way = if path == Path::Out { Way::Out } else { Way::In };
+            let names = interfaces.iter().map(|name| InterfacePattern::exact(name.as_str())).collect();
+            list.push(Condition::is(Test::Interface(way, names)));
+        }
+        list
+    }
+
+    fn among(&self, side: Side, addresses: Addresses) -> Option<Condition> {
+        let set = match addresses {
+            Addresses::Any => return None,
+            Addresses::Range(range) => Arc::new([range].into_iter().collect()),
+            Addresses::Set(id) => {
+                let mut sets = self.sets.borrow_mut();
+                Arc::clone(sets.entry(id).or_insert_with(|| Arc::new(self.policy.sets.get(id).clone())))
+            }
+        };
+        Some(Condition::is(Test::Address(side, set)))
     }
 
     fn entries(&self, tracking: Tracking) -> impl Iterator<Item = &'a Entry> {
@@ -397,12 +413,36 @@ impl<'a> Reader<'a> {
         ports.and(&self.space.protocol(&RangeSet::single(Protocol::UDP.number()))?)
     }
 
+    /// Neighbour discovery and multicast listener messages: conntrack follows none that is sound.
+    fn never_tracked(&self) -> Result<Set> {
+        let invalid = self.space.state(States { invalid: true, ..States::default() })?;
+        let types: Vec<u8> = LINK_V6.into_iter().filter(|kind| *kind != REDIRECT_V6).collect();
+        self.icmp(Family::V6, &types)?.minus(&invalid)
+    }
+
     /// What conntrack says of packets that are not marked.
     fn state(&self, states: States, untracked: &Set) -> Result<Set> {
-        let moment = Moment { hook: Hook::Input, after_conntrack: true, untracked: untracked.clone() };
-        let condition = crate::dump::Condition::is(crate::dump::Test::State(states));
+        let never = self.never_tracked()?;
+        let moment = Moment { hook: Hook::Input, after_conntrack: true, untracked: untracked.clone(), never };
+        let condition = Condition::is(Test::State(states));
         self.conditions.all(&[condition], &moment)
     }
+}
+
+/// In prerouting a router sees other hosts' flows as well. `*`, prefixes and sets of a service, and a client's replies, mean this host's
+/// addresses; a forwarded flow goes to none of them.
+fn where_it_belongs(entry: &Entry, server: &Server, leg: Leg, path: Path) -> Option<Condition> {
+    let local = Test::Local(Side::Destination);
+    match entry.role {
+        _ if path == Path::Out => None,
+        Role::Service { .. } if leg == Leg::Request && is_host(server) => None,
+        Role::Service { .. } | Role::Client { .. } => Some(Condition::is(local)),
+        Role::Forward { .. } => Some(Condition::not(local)),
+    }
+}
+
+fn protocol(protocol: Protocol) -> Condition {
+    Condition::is(Test::Protocol(RangeSet::single(protocol.number())))
 }
 
 /// The path of a leg.

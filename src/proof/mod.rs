@@ -13,6 +13,7 @@ pub mod condition;
 pub mod meaning;
 mod names;
 mod partition;
+pub mod single;
 pub mod space;
 mod survey;
 pub mod way;

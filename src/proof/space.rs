@@ -47,7 +47,8 @@ pub struct Space {
     occurrences: RefCell<u32>,
 }
 
-/// The bits of each field. Their order decides how large the diagrams become: an endpoint's address and port stand together.
+/// The bits of each field. Their order decides how large the diagrams become: what has few values comes first, so that the sets of endpoints
+/// below are shared by all of them, and an endpoint's address and port stand together.
 #[derive(Debug, Clone, Copy)]
 struct Layout {
     family: Bits,
@@ -88,32 +89,36 @@ pub fn icmp(family: Family) -> u8 {
 impl Space {
     /// A space in which everything that the survey has seen can be told apart.
     pub fn of(survey: &Survey) -> Result<Space> {
+        Space::with(Engine::new(), survey)
+    }
+
+    /// The same, with an engine of one's own.
+    pub fn with(engine: Engine, survey: &Survey) -> Result<Space> {
         let (v4, v6) = (Partition::of(&survey.v4, u32::MAX.into()), Partition::of(&survey.v6, u128::MAX));
         let ports = Partition::of(&survey.ports, u16::MAX.into());
         let names = Names::of(&survey.interfaces);
-        let engine = Engine::new();
         let (address, port, name) = (v4.bits().max(v6.bits()), ports.bits(), names.bits());
         let layout = Layout {
             family: engine.add(1)?,
             part: engine.add(2)?,
             protocol: engine.add(8)?,
+            state: engine.add(2)?,
+            translated_destination: engine.add(1)?,
+            translated_source: engine.add(1)?,
+            came_untracked: engine.add(1)?,
+            local_destination: engine.add(1)?,
+            local_source: engine.add(1)?,
+            flags: engine.add(8)?,
+            icmp_type: engine.add(8)?,
+            icmp_code: engine.add(8)?,
+            incoming: engine.add(name)?,
+            outgoing: engine.add(name)?,
             destination: engine.add(address)?,
             destination_port: engine.add(port)?,
             source: engine.add(address)?,
             source_port: engine.add(port)?,
-            icmp_type: engine.add(8)?,
-            icmp_code: engine.add(8)?,
-            flags: engine.add(8)?,
-            incoming: engine.add(name)?,
-            outgoing: engine.add(name)?,
-            local_destination: engine.add(1)?,
-            local_source: engine.add(1)?,
-            state: engine.add(2)?,
-            translated_destination: engine.add(1)?,
-            translated_source: engine.add(1)?,
             original: engine.add(address)?,
             original_port: engine.add(port)?,
-            came_untracked: engine.add(1)?,
         };
         let (intervals, opaque) = (RefCell::default(), RefCell::default());
         Ok(Space { engine, v4, v6, ports, names, layout, intervals, opaque, occurrences: RefCell::new(0) })

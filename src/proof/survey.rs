@@ -1,7 +1,8 @@
 //! What the rulesets of a proof ask for: the ends of all ranges and the names of all interfaces.
 
 use crate::dump::{Condition, Dump, InterfacePattern, Selector, Test, Value};
-use crate::net::{AddressSet, Family, RangeSet};
+use crate::net::{AddrRange, AddressSet, Family, PacketHeader, RangeSet};
+use crate::packet::Packet;
 use crate::policy::{Addresses, Policy, Role, TranslationKind, Transport};
 
 /// See the module.
@@ -81,6 +82,20 @@ impl Survey {
     pub fn addresses(&mut self, set: &AddressSet) {
         self.v4.extend(set.v4.ranges().iter().map(|&(first, last)| (first.into(), last.into())));
         self.v6.extend(set.v6.ranges().iter().copied());
+    }
+
+    /// Takes one packet in, so that it is told apart from every other.
+    pub fn packet(&mut self, packet: &Packet) {
+        let original = packet.translated_from;
+        let addresses = [Some(packet.source), Some(packet.destination), original.map(|original| original.0)];
+        for address in addresses.into_iter().flatten() {
+            self.addresses(&[AddrRange::host(address)].into_iter().collect());
+        }
+        if let PacketHeader::Tcp(from, to, _) | PacketHeader::Ports(_, from, to) = packet.header {
+            self.ports.extend([from, to].map(|port| (port.into(), port.into())));
+        }
+        self.ports.extend(original.and_then(|original| original.1).map(|port| (port.into(), port.into())));
+        self.interfaces.extend(packet.interface.iter().map(|name| InterfacePattern::exact(name.as_str())));
     }
 
     fn ports(&mut self, ports: &RangeSet<u16>) {

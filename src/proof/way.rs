@@ -1,6 +1,7 @@
 //! All packets at once on their way through a ruleset.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 
 use super::bdd::{Member, Result, Set};
 use super::condition::{Conditions, Moment};
@@ -9,7 +10,7 @@ use super::space::Space;
 use crate::dump::{
     Base, Chain, ChainKind, Dump, Effect, Hook, InterfacePattern, Rule, Side, States, Translation, Verdict, Way,
 };
-use crate::net::Family;
+use crate::net::{Family, RangeSet};
 use crate::spec::Fate;
 
 /// Where a packet goes.
@@ -40,6 +41,8 @@ impl Path {
 
 /// Conntrack's priority in prerouting and output (`NF_IP_PRI_CONNTRACK`).
 const CONNTRACK: i32 = -200;
+/// Types of ICMPv6 that conntrack never follows.
+const NEVER_TRACKED: [u8; 8] = [130, 131, 132, 133, 134, 135, 136, 143];
 /// Deep enough for every ruleset that the kernel takes (`NFT_JUMP_STACK_SIZE`, and the stack of xtables).
 const DEPTH: usize = 64;
 
@@ -63,6 +66,8 @@ pub struct Walk<'a> {
     space: &'a Space,
     dump: &'a Dump,
     conditions: Conditions<'a>,
+    /// The packets that rules match whatever conntrack says, by the first rule of a run and the hook.
+    known: RefCell<HashMap<(*const Rule, Hook), Set>>,
 }
 
 /// Packets on their way.
@@ -85,7 +90,7 @@ impl<'a> Walk<'a> {
     /// `mirrored` asks of every packet what the ruleset does with the one that answers it.
     #[must_use]
     pub fn new(space: &'a Space, dump: &'a Dump, mirrored: bool) -> Self {
-        Walk { space, dump, conditions: Conditions::new(space, mirrored) }
+        Walk { space, dump, conditions: Conditions::new(space, mirrored), known: RefCell::default() }
     }
 
     /// Packets of a family that can be on a path at all.
@@ -102,7 +107,16 @@ impl<'a> Walk<'a> {
 
     /// Leads the packets of both families along a path.
     pub fn path(&self, path: Path) -> Result<Outcome> {
-        let [v4, v6] = Family::BOTH.map(|family| self.family(path, family));
+        self.both(path, false)
+    }
+
+    /// The same, but only through raw: [`Outcome::accepted`] are those that enter.
+    pub fn raw(&self, path: Path) -> Result<Outcome> {
+        self.both(path, true)
+    }
+
+    fn both(&self, path: Path, only_raw: bool) -> Result<Outcome> {
+        let [v4, v6] = Family::BOTH.map(|family| self.family(path, family, only_raw));
         let (v4, v6) = (v4?, v6?);
         let mut translations = v4.translations;
         for (key, set) in v6.translations {
@@ -121,10 +135,15 @@ impl<'a> Walk<'a> {
         })
     }
 
-    fn family(&self, path: Path, family: Family) -> Result<Outcome> {
+    fn family(&self, path: Path, family: Family, only_raw: bool) -> Result<Outcome> {
         let none = self.space.engine.none();
         let domain = self.domain(path, family)?;
-        let moment = Moment { hook: Hook::Prerouting, after_conntrack: false, untracked: self.before(path, &domain)? };
+        let moment = Moment {
+            hook: Hook::Prerouting,
+            after_conntrack: false,
+            untracked: self.before(path, &domain)?,
+            never: none.clone(),
+        };
         let mut state = State { path, moment, translations: BTreeMap::new(), missed: none };
         let mut reach = domain.clone();
         let mut entered = None;
@@ -132,6 +151,9 @@ impl<'a> Walk<'a> {
             state.moment.hook = hook;
             for (chain, base) in self.dump.at(hook, family) {
                 let early = matches!(hook, Hook::Prerouting | Hook::Output) && base.priority < CONNTRACK;
+                if !early && only_raw {
+                    break;
+                }
                 if !early && entered.is_none() {
                     entered = Some(reach.clone());
                     reach = self.translate(&mut state, reach, &domain)?;
@@ -166,8 +188,17 @@ impl<'a> Walk<'a> {
         self.space.came_untracked()?.and(&lo)?.and(domain)
     }
 
+    fn never(&self) -> Result<Set> {
+        let invalid = self.space.state(States { invalid: true, ..States::default() })?;
+        let never = RangeSet::from_ranges(NEVER_TRACKED.map(|kind| (kind, kind)));
+        self.space.icmp(Family::V6, &never, &RangeSet::all())?.minus(&invalid)
+    }
+
     /// Behind raw, a packet of a translated flow has another destination than raw saw: raw says nothing about it. It is tracked.
+    ///
+    /// Conntrack itself never follows neighbour discovery and multicast listener messages, unless they are damaged (`nf_conntrack_icmpv6_error`).
     fn translate(&self, state: &mut State, reach: Set, domain: &Set) -> Result<Set> {
+        state.moment.never = self.never()?;
         if state.path == Path::Out {
             return Ok(reach);
         }
@@ -190,7 +221,7 @@ impl<'a> Walk<'a> {
     /// Only the first packet of a tracked flow comes into a NAT chain.
     fn nat(&self, state: &mut State, chain: &Chain, reach: &Set) -> Result<End> {
         let new = self.space.state(States { new: true, ..States::default() })?;
-        let others = reach.minus(&new)?.or(&reach.and(&state.moment.untracked)?)?;
+        let others = reach.minus(&new)?.or(&reach.and(&state.moment.untracked.or(&state.moment.never)?)?)?;
         // What would become of untracked packets if they were not.
         let untracked = reach.and(&state.moment.untracked)?;
         let marked = std::mem::replace(&mut state.moment.untracked, self.space.engine.none());
@@ -213,9 +244,7 @@ impl<'a> Walk<'a> {
                 break;
             }
             let Some(first) = run.first() else { continue };
-            let met = run.iter().map(|rule| self.conditions.all(&rule.conditions, &state.moment));
-            let met: Result<Vec<Set>> = met.collect();
-            let met = self.space.engine.any(met?)?.and(&reach)?;
+            let met = self.met(run, first, &state.moment)?.and(&reach)?;
             if first.effects.contains(&Effect::Notrack) && !state.moment.after_conntrack {
                 state.moment.untracked = state.moment.untracked.or(&met)?;
             }
@@ -236,6 +265,19 @@ impl<'a> Walk<'a> {
             dropped = dropped.or(&end.dropped)?;
         }
         Ok(End { accepted, dropped, left: reach.or(&returned)? })
+    }
+
+    /// The packets that one of the rules matches.
+    fn met(&self, run: &[Rule], first: &Rule, moment: &Moment) -> Result<Set> {
+        let key = (std::ptr::from_ref(first), moment.hook);
+        if let Some(known) = self.known.borrow().get(&key) {
+            return Ok(known.clone());
+        }
+        let met = self.conditions.any(run.iter().map(|rule| rule.conditions.as_slice()), moment)?;
+        if !run.iter().flat_map(|rule| &rule.conditions).any(|condition| condition.test.depends_on_tracking()) {
+            self.known.borrow_mut().insert(key, met.clone());
+        }
+        Ok(met)
     }
 
     /// What a verdict makes of the packets that meet its rule.
@@ -271,7 +313,12 @@ impl<'a> Walk<'a> {
         for &hook in path.hooks() {
             for (chain, base) in self.dump.at(hook, family) {
                 let early = matches!(hook, Hook::Prerouting | Hook::Output) && base.priority < CONNTRACK;
-                let moment = Moment { hook, after_conntrack: !early, untracked: outcome.untracked.clone() };
+                let moment = Moment {
+                    hook,
+                    after_conntrack: !early,
+                    untracked: outcome.untracked.clone(),
+                    never: self.never()?,
+                };
                 if base.kind == ChainKind::Nat && outcome.untracked.has(packet) {
                     continue;
                 }

@@ -2,4 +2,5 @@
 #![allow(unsafe_code)]
 
 pub mod expression;
+pub mod packet_socket;
 pub mod socket_option;

@@ -121,3 +121,34 @@ pub fn nat_spec() -> impl Strategy<Value = String> {
         },
     )
 }
+
+/// A spec with which nothing is tracked at all: everything is stateless, and output is dropped.
+pub fn quiet_spec() -> impl Strategy<Value = String> {
+    let remotes = |section: &'static str, base: u16, extra: &'static str| {
+        let entry = (select(&REMOTE[..]), ports(base), protocols());
+        vec(entry, 0..3).prop_map(move |entries| {
+            let lines: String = entries
+                .iter()
+                .enumerate()
+                .map(|(n, (to, ports, protocols))| {
+                    format!("  {section}{n}: {{to: \"{to}:{ports}\"{protocols}{extra}, stateless: true}}\n")
+                })
+                .collect();
+            if lines.is_empty() { String::new() } else { format!("{section}:\n{lines}") }
+        })
+    };
+    let forward = remotes("forward", 5_000, ", from: [$office, $everyone-else]");
+    let clients = remotes("clients", 3_000, ", local_ports: 40000-50000");
+    (services("open", true), clients, forward, any::<bool>(), any::<bool>()).prop_map(
+        |(open, clients, routed, block, ping)| {
+            let block = if block { "block: [192.0.2.66, 192.0.2.128/26, $peers]\n" } else { "" };
+            let services = if open.is_empty() { String::new() } else { format!("services:\n{open}") };
+            format!(
+                "conntrack: disabled\npolicy: {{input: drop, output: drop, forward: drop}}\nicmp: {{ping: {ping}}}\nsets:\n  \
+                 mine: [203.0.113.5, 203.0.113.6, \"2001:db8::5\"]\n  peers: [192.0.2.9, 192.0.2.32/28, \"2001:db8:9::/64\"]\n  \
+                 office: [198.51.100.0/26, \"2001:db8:2::/48\"]\n  everyone-else: [192.0.2.200-192.0.2.203, \"2001:db8:3::1\"]\n\
+                 {block}{services}{clients}{routed}"
+            )
+        },
+    )
+}

@@ -1,46 +1,67 @@
 //! The findings, one a file: the code, what `fwc explain` says, and the functions that report it.
 
+pub mod accepted_differs;
 pub mod address;
 pub mod block_too_wide;
 pub mod concurrent_change;
 pub mod conntrack_disabled;
+pub mod dead_rule;
 pub mod empty;
+pub mod exact_flags;
 pub mod family_mismatch;
+pub mod form_differs;
 pub mod forward_unfiltered;
 pub mod given_twice;
+pub mod half_pair;
 pub mod host_bits;
 pub mod host_failure;
 pub mod interface;
+pub mod kernel_disagrees;
 pub mod kernel_refused;
+pub mod kernel_unreached;
+pub mod legs_apart;
 pub mod live_nat;
 pub mod loaded_differs;
 pub mod local_port_clash;
 pub mod lockout;
+pub mod loopback_pair;
 pub mod missing_key;
 pub mod mute_host;
 pub mod name;
 pub mod nat_shape;
+pub mod neighbour_drop;
 pub mod not_permitted;
+pub mod not_understood;
 pub mod not_yaml;
+pub mod notrack_nat;
 pub mod number;
 pub mod packet;
+pub mod pmtu_black_hole;
 pub mod port;
 pub mod port_shape;
 pub mod port_zero;
+pub mod proof_too_large;
 pub mod protocol;
 pub mod reversed;
+pub mod ruleset_differs;
 pub mod set_file;
 pub mod set_of_sets;
+pub mod source_port_hole;
 pub mod spec_nat;
+pub mod test_failed;
+pub mod test_impossible;
 pub mod too_many;
 pub mod tracking_clash;
+pub mod tracking_differs;
 pub mod unknown_key;
 pub mod unknown_set;
 pub mod unreadable;
 pub mod unseen_host;
 pub mod unspecified_address;
 pub mod unsupported_kernel;
+pub mod untracked_unaccepted;
 pub mod version;
+pub mod wildcard_notrack;
 pub mod word;
 pub mod wrong_shape;
 
@@ -93,6 +114,27 @@ pub const ALL: &[&Finding] = &[
     &loaded_differs::FINDING,
     &not_permitted::FINDING,
     &host_failure::FINDING,
+    &test_failed::FINDING,
+    &test_impossible::FINDING,
+    &kernel_disagrees::FINDING,
+    &kernel_unreached::FINDING,
+    &legs_apart::FINDING,
+    &tracking_differs::FINDING,
+    &accepted_differs::FINDING,
+    &form_differs::FINDING,
+    &ruleset_differs::FINDING,
+    &proof_too_large::FINDING,
+    &half_pair::FINDING,
+    &source_port_hole::FINDING,
+    &notrack_nat::FINDING,
+    &pmtu_black_hole::FINDING,
+    &untracked_unaccepted::FINDING,
+    &loopback_pair::FINDING,
+    &neighbour_drop::FINDING,
+    &wildcard_notrack::FINDING,
+    &dead_rule::FINDING,
+    &exact_flags::FINDING,
+    &not_understood::FINDING,
 ];
 
 /// The finding of a code such as `FWC103`, in any case.

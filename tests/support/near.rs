@@ -51,13 +51,37 @@ pub fn packet(ruleset: &Ruleset, dice: &mut Dice) -> Packet {
         source: address(ruleset, from.matching.source, family, dice),
         destination: address(ruleset, to.matching.destination, family, dice),
         header: self::header(&header.matching.payload, dice),
-        fragment: if dice.one_in(6) { Fragment::Later } else { Fragment::Whole },
+        fragment: dice.pick(&[
+            Fragment::Whole,
+            Fragment::Whole,
+            Fragment::Whole,
+            Fragment::Whole,
+            Fragment::First,
+            Fragment::Later,
+        ]),
         direction: direction(hook, dice),
         interface: if dice.one_in(2) { None } else { interfaces[dice.below(3)].clone() },
         state: dice.pick(&[State::New, State::New, State::Established, State::Related, State::Invalid]),
         translated_from: None,
     }
     .translated(ruleset, rule, dice)
+    .possible()
+}
+
+trait Possible {
+    fn possible(self) -> Packet;
+}
+
+impl Possible for Packet {
+    /// Conntrack follows no neighbour discovery that is sound: of the states, only invalid can be one's.
+    fn possible(self) -> Packet {
+        match self.header {
+            PacketHeader::Icmp(130..=136 | 143) if self.family() == Family::V6 => {
+                Packet { state: State::Invalid, ..self }
+            }
+            _ => self,
+        }
+    }
 }
 
 trait Translated {

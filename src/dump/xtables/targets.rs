@@ -1,0 +1,75 @@
+//! What a line does.
+
+use std::net::IpAddr;
+
+use crate::dump::{Effect, Translation, TranslationKind, Verdict};
+use crate::net::Family;
+
+/// Targets that change neither the packet's way nor what later rules see.
+const HARMLESS: [&str; 16] = [
+    "LOG", "NFLOG", "ULOG", "TCPMSS", "TTL", "HL", "DSCP", "TOS", "ECN", "CLASSIFY", "CHECKSUM", "TRACE", "AUDIT",
+    "LED", "RATEEST", "SECMARK",
+];
+
+/// Reads a target and its options.
+pub(super) fn read(name: &str, options: &[&str], family: Family) -> (Vec<Effect>, Verdict) {
+    let words = || std::iter::once(name).chain(options.iter().copied()).collect::<Vec<_>>().join(" ");
+    let only = |verdict| (Vec::new(), verdict);
+    match name {
+        "ACCEPT" => only(Verdict::Accept),
+        "DROP" => only(Verdict::Drop),
+        "REJECT" => only(Verdict::Reject),
+        "RETURN" => only(Verdict::Return),
+        "NOTRACK" => (vec![Effect::Notrack], Verdict::Continue),
+        "CT" if options == ["--notrack"] => (vec![Effect::Notrack], Verdict::Continue),
+        "MARK" | "CONNMARK" | "CONNSECMARK" => (vec![Effect::Mark(words())], Verdict::Continue),
+        "CT" | "SET" | "HMARK" | "TEE" => (vec![Effect::Other(words())], Verdict::Continue),
+        "MASQUERADE" => only(translate(TranslationKind::Masquerade, value(options, &["--to-ports"]), family)),
+        "SNAT" => only(translate(TranslationKind::Snat, value(options, &["--to-source"]), family)),
+        "DNAT" => only(translate(TranslationKind::Dnat, value(options, &["--to-destination"]), family)),
+        "REDIRECT" => only(translate(TranslationKind::Redirect, value(options, &["--to-ports", "--to-port"]), family)),
+        "NETMAP" => only(other()),
+        harmless if HARMLESS.contains(&harmless) => (vec![Effect::Harmless(words())], Verdict::Continue),
+        _ => only(Verdict::Unknown(words())),
+    }
+}
+
+fn value<'a>(options: &[&'a str], names: &[&str]) -> Option<&'a str> {
+    options.windows(2).find_map(|pair| match pair {
+        [option, value] if names.contains(option) => Some(*value),
+        _ => None,
+    })
+}
+
+fn other() -> Verdict {
+    Verdict::Translate(Translation { kind: TranslationKind::Other, address: None, ports: None })
+}
+
+/// `ADDR`, `ADDR-ADDR`, `ADDR:PORT-PORT`, `[ADDR]:PORT`, `:PORT`; of MASQUERADE and REDIRECT only `PORT-PORT`.
+fn translate(kind: TranslationKind, value: Option<&str>, family: Family) -> Verdict {
+    let Some(value) = value else { return Verdict::Translate(Translation { kind, address: None, ports: None }) };
+    let ports_only = matches!(kind, TranslationKind::Masquerade | TranslationKind::Redirect);
+    let (addresses, ports) = match (ports_only, family) {
+        (true, _) => ("", value),
+        (false, Family::V4) => value.split_once(':').unwrap_or((value, "")),
+        (false, Family::V6) => match value.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, port)) => (address, port.trim_start_matches(':')),
+            None => (value, ""),
+        },
+    };
+    let address = range::<IpAddr>(addresses);
+    let ports = range::<u16>(ports);
+    match (address, ports) {
+        (Ok(address), Ok(ports)) => Verdict::Translate(Translation { kind, address, ports }),
+        _ => other(),
+    }
+}
+
+/// `A` or `A-B`; nothing is nothing.
+fn range<T: std::str::FromStr + Copy>(text: &str) -> Result<Option<(T, T)>, ()> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    Ok(Some((first.parse().map_err(|_| ())?, last.parse().map_err(|_| ())?)))
+}

@@ -1,0 +1,56 @@
+//! The fuzz targets on stable Rust: each over its seeds. `make fuzz` lets libFuzzer loose on them.
+//!
+//! `FWC_BLESS=1` writes the seeds of `netlink` anew, from the specs of the golden files.
+
+#[path = "../fuzz/bodies.rs"]
+mod bodies;
+mod support;
+
+use fwc::backend::Header;
+use fwc::backend::nft::Program;
+use fwc::backend::nft::netlink::messages;
+use support::{compile, folders};
+
+#[test]
+fn every_target_holds_over_its_seeds() {
+    for (name, body) in bodies::TARGETS {
+        let folder = format!("fuzz/seeds/{name}");
+        let seeds = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
+        let mut count = 0;
+        for path in seeds.map(|seed| seed.unwrap().path()) {
+            let data = std::fs::read(&path).unwrap();
+            println!("{}", path.display());
+            body(&data);
+            count += 1;
+        }
+        assert!(count >= 5, "{folder} has {count} seeds");
+    }
+}
+
+#[test]
+fn every_target_has_its_binary_and_no_other_has_one() {
+    let mut files: Vec<String> = std::fs::read_dir("fuzz/targets")
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_string())
+        .collect();
+    files.sort();
+    let names: Vec<&str> = bodies::TARGETS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(files, names);
+    let manifest = std::fs::read_to_string("fuzz/Cargo.toml").unwrap();
+    for name in names {
+        assert!(manifest.contains(&format!("path = \"targets/{name}.rs\"")), "{name}");
+    }
+}
+
+#[test]
+fn the_seeds_of_netlink_are_messages_of_the_golden_specs() {
+    for folder in folders("tests/golden/nft") {
+        let seed = format!("fuzz/seeds/netlink/{}", folder.file_name().unwrap().to_str().unwrap());
+        if std::env::var_os("FWC_BLESS").is_some() {
+            let spec = std::fs::read_to_string(folder.join("spec.yaml")).unwrap();
+            let header = Header { version: "0.0.0", spec_hash: "0123456789abcdef" };
+            std::fs::write(&seed, messages(&Program::of(compile(&spec).ruleset(), &header)).bytes).unwrap();
+        }
+        assert!(std::fs::exists(&seed).unwrap(), "{seed}: `make bless` writes it");
+    }
+}

@@ -8,7 +8,6 @@
 
 mod builder;
 mod cycles;
-pub mod foreign;
 pub mod ipset;
 mod listing;
 pub mod netlink;

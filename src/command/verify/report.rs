@@ -28,7 +28,7 @@ pub(super) fn of_rules(
         Claim::Openers => accepted_differs::opener(&told),
         Claim::Accepted | Claim::Same(_) => accepted_differs::report(&told, rule, spec),
     };
-    let diagnostic = label(diagnostic, space, rules, &packet, "by the rules", compiled)?;
+    let diagnostic = label(diagnostic, space, rules, &packet, "by the rules", compiled, is_about_tracking(failure))?;
     Ok(Some(if diagnostic.labels.is_empty() { diagnostic.at(compiled.whole, "") } else { diagnostic }))
 }
 
@@ -48,8 +48,8 @@ pub(super) fn of_form(
     } else {
         ruleset_differs::report(&form.name, &told, by_form, by_rules)
     };
-    let diagnostic = label(diagnostic, space, &form.dump, &packet, "here", compiled)?;
-    label(diagnostic, space, rules, &packet, "by the spec", compiled).map(Some)
+    let diagnostic = label(diagnostic, space, &form.dump, &packet, "here", compiled, is_about_tracking(failure))?;
+    label(diagnostic, space, rules, &packet, "by the spec", compiled, is_about_tracking(failure)).map(Some)
 }
 
 /// What the first and the second of two do with the packets.
@@ -62,6 +62,10 @@ fn words(failure: &Failure) -> (&'static str, &'static str) {
     if failure.second == Some(true) { (no, yes) } else { (yes, no) }
 }
 
+fn is_about_tracking(failure: &Failure) -> bool {
+    matches!(failure.claim, Claim::Legs | Claim::Tracking | Claim::Same(Aspect::Tracking))
+}
+
 /// Points at the rules that decide about a packet.
 fn label(
     mut diagnostic: Diagnostic,
@@ -70,12 +74,24 @@ fn label(
     packet: &Witness,
     who: &str,
     compiled: &Compiled,
+    tracking: bool,
 ) -> Result<Diagnostic, TooLarge> {
     let decisions = Walk::new(space, dump, false).decisions(packet.path, packet.family, &packet.member)?;
     for decision in &decisions {
         if let Some(rule) = decision.notrack.filter(|rule| rule.place != compiled.whole) {
             diagnostic = diagnostic.at(rule.place, format!("untracked {who}"));
         }
+    }
+    if tracking && !decisions.iter().any(|decision| decision.notrack.is_some()) {
+        let raw = decisions.iter().find(|decision| decision.chain.base.is_some_and(|base| base.priority < 0));
+        let place = raw.or(decisions.first()).map(|decision| decision.chain.place);
+        return Ok(match place.filter(|place| *place != compiled.whole) {
+            Some(place) => diagnostic.at(place, format!("nothing untracks it {who}")),
+            None => diagnostic,
+        });
+    }
+    if tracking {
+        return Ok(diagnostic);
     }
     let last = decisions.iter().rev().find(|decision| !decision.passes).or(decisions.last());
     if let Some((place, text)) =

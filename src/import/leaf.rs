@@ -26,6 +26,8 @@ pub struct Leaf<'a> {
     pub rule: &'a Rule,
     /// Its conditions, and before them those of the rules that jumped here.
     pub guard: Vec<&'a Condition>,
+    /// The rules that jumped here, the first jump first.
+    pub callers: Vec<&'a Rule>,
     /// The packets that come to the rule.
     pub reach: Set,
     /// Those of them that it matches.
@@ -101,6 +103,20 @@ struct Walker<'a, 'c> {
     leaves: Vec<Leaf<'a>>,
 }
 
+/// The jumps that lead to a chain.
+#[derive(Default)]
+struct Within<'a> {
+    guard: Vec<&'a Condition>,
+    callers: Vec<&'a Rule>,
+}
+
+impl<'a> Within<'a> {
+    fn and(&self, rule: &'a Rule) -> Self {
+        let guard = self.guard.iter().copied().chain(&rule.conditions).collect();
+        Within { guard, callers: self.callers.iter().copied().chain([rule]).collect() }
+    }
+}
+
 /// A base chain that packets go through.
 struct Stage<'a> {
     path: Path,
@@ -130,7 +146,7 @@ impl<'a> Walker<'a, '_> {
                 let accepted = self.space.engine.none();
                 let mut stage = Stage { path, family, base_chain, base, moment, accepted };
                 let (enter, others) = self.entering(&stage, &reach)?;
-                let left = self.chain(&mut stage, base_chain, enter, &[], 0)?;
+                let left = self.chain(&mut stage, base_chain, enter, &Within::default())?;
                 reach = stage.accepted.or(&others)?;
                 if base.policy == Fate::Accept {
                     reach = reach.or(&left)?;
@@ -158,22 +174,20 @@ impl<'a> Walker<'a, '_> {
         stage: &mut Stage<'a>,
         chain: &'a Chain,
         mut reach: Set,
-        guard: &[&'a Condition],
-        depth: usize,
+        within: &Within<'a>,
     ) -> Result<Set> {
         let mut returned = self.space.engine.none();
         for rule in &chain.rules {
             if reach.is_empty() {
                 // Whatever follows cannot be met: it is noted all the same.
-                self.note(stage, rule, guard, &reach, &reach);
+                self.note(stage, rule, within, &reach, &reach);
                 continue;
             }
             let met = self.conditions.all(&rule.conditions, &stage.moment)?.and(&reach)?;
-            self.note(stage, rule, guard, &reach, &met);
+            self.note(stage, rule, within, &reach, &met);
             if rule.effects.contains(&Effect::Notrack) && !stage.moment.after_conntrack {
                 stage.moment.untracked = stage.moment.untracked.or(&met)?;
             }
-            let inside: Vec<&Condition> = guard.iter().copied().chain(&rule.conditions).collect();
             match &rule.verdict {
                 Verdict::Continue => continue,
                 Verdict::Return => returned = returned.or(&met)?,
@@ -184,8 +198,8 @@ impl<'a> Walker<'a, '_> {
                 Verdict::Drop | Verdict::Reject => {}
                 Verdict::Jump(to) | Verdict::Goto(to) => {
                     let left = match self.dump.chain(*to) {
-                        Some(chain) if depth < DEPTH && !met.is_empty() => {
-                            self.chain(stage, chain, met.clone(), &inside, depth + 1)?
+                        Some(chain) if within.callers.len() < DEPTH && !met.is_empty() => {
+                            self.chain(stage, chain, met.clone(), &within.and(rule))?
                         }
                         _ => met.clone(),
                     };
@@ -202,11 +216,12 @@ impl<'a> Walker<'a, '_> {
         reach.or(&returned)
     }
 
-    fn note(&mut self, stage: &Stage<'a>, rule: &'a Rule, guard: &[&'a Condition], reach: &Set, met: &Set) {
-        let guard = guard.iter().copied().chain(&rule.conditions).collect();
+    fn note(&mut self, stage: &Stage<'a>, rule: &'a Rule, within: &Within<'a>, reach: &Set, met: &Set) {
+        let guard = within.guard.iter().copied().chain(&rule.conditions).collect();
+        let callers = within.callers.clone();
         let Stage { path, family, base_chain, base, .. } = *stage;
         let (reach, packets) = (reach.clone(), met.clone());
-        self.leaves.push(Leaf { path, family, base_chain, base, rule, guard, reach, packets });
+        self.leaves.push(Leaf { path, family, base_chain, base, rule, guard, callers, reach, packets });
     }
 }
 

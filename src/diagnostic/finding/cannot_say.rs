@@ -22,7 +22,7 @@ const HELP: &str = "keep it in a table of its own beside fwc's, or do without it
 /// The rule, or the policy, at `place` makes something else of `packet` than the spec. `why` says what the spec lacks.
 pub fn report(place: Place, packet: &str, file: &str, spec: &str, why: Option<&str>) -> Diagnostic {
     let reason = why.map_or(String::new(), |why| format!(" ({why})"));
-    let message = format!("a spec cannot say this{reason}: `{packet}` is {file}, and {spec} by the spec");
+    let message = format!("a spec cannot say this{reason}; {file} here, and {spec} by the spec: {packet}");
     Diagnostic::new(&FINDING, message, HELP).at(place, format!("{file} here"))
 }
 

@@ -20,12 +20,12 @@ const HELP: &str = "nothing, if you agree; otherwise keep the ruleset's rule in 
 
 /// Every spec's rule for `what` makes something else of `packet` than the ruleset does at `place`.
 pub fn report(place: Place, what: &str, packet: &str, file: &str, spec: &str) -> Diagnostic {
-    let message = format!("{what}: `{packet}` is {spec} by every spec, and {file} by this ruleset");
+    let message = format!("{what}: {spec} by every spec, and {file} by this ruleset: {packet}");
     Diagnostic::new(&FINDING, message, HELP).at(place, format!("{file} here"))
 }
 
 /// What conntrack calls invalid is accepted at `place`, and never by a spec's tracked entry.
 pub fn invalid(place: Place, packet: &str) -> Diagnostic {
-    let message = format!("a tracked entry accepts new flows only, and this rule accepts `{packet}`");
+    let message = format!("a tracked entry accepts new flows only, and this rule accepts {packet}");
     Diagnostic::new(&FINDING, message, HELP).at(place, "accepted here")
 }

@@ -58,7 +58,7 @@ struct Flow {
 /// What reads atoms out of rules.
 pub(super) struct Atoms<'k, 'a> {
     pub known: &'k Known<'a>,
-    /// What every spec accepts with these policies, path by path.
+    /// What every spec accepts, path by path.
     pub always: &'k crate::proof::claim::Paths,
     pub found: Vec<Atom>,
     pub left: Vec<Left<'a>>,
@@ -77,20 +77,32 @@ impl<'a> Atoms<'_, 'a> {
                 self.piece(leaf, &piece, &mut replies)?;
             }
         }
-        // A reply by itself makes an entry only where no request does: it knows no interfaces.
-        for reply in replies {
-            if !self.found.iter().any(|one| same_server(one, &reply)) {
-                self.found.push(reply);
-            }
-        }
+        self.answered(replies);
         Ok(())
+    }
+
+    /// A reply makes an entry where no request does, as where the block list drops all of them: it knows no interfaces.
+    fn answered(&mut self, replies: Vec<Atom>) {
+        let mut new = Vec::new();
+        for mut reply in replies {
+            let requests: Vec<&Atom> = self.found.iter().filter(|one| same_server(one, &reply)).collect();
+            if let Some(first) = requests.first() {
+                if requests.iter().any(|one| covers(one.peers.as_ref(), reply.peers.as_ref())) {
+                    continue;
+                }
+                reply.interfaces.clone_from(&first.interfaces);
+                reply.name.clone_from(&first.name);
+            }
+            new.push(reply);
+        }
+        self.found.extend(new);
     }
 
     /// Reads what is untracked where a policy accepts, so that no rule has to.
     pub fn untracked(&mut self, accepting: &[Path]) -> Result<()> {
         let known = self.known;
         for leaf in known.leaves.iter().filter(|leaf| leaf.untracks() && accepting.contains(&leaf.path)) {
-            if leaf.packets.is_empty() {
+            if leaf.packets.is_empty() || leaf.path == Path::Forward && self.serves_this_host(leaf)? {
                 continue;
             }
             let mut replies = Vec::new();
@@ -107,6 +119,17 @@ impl<'a> Atoms<'_, 'a> {
         Ok(())
     }
 
+    /// Whether a rule in prerouting is about packets to this host too.
+    fn serves_this_host(&self, leaf: &Leaf<'a>) -> Result<bool> {
+        let local = self.known.space.local(Side::Destination)?;
+        for other in self.known.leaves.iter().filter(|other| other.path == Path::In) {
+            if std::ptr::eq(other.rule, leaf.rule) && !other.packets.and(&local)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn piece(&mut self, leaf: &Leaf<'a>, piece: &Piece, replies: &mut Vec<Atom>) -> Result<()> {
         if !piece.opens() || piece.translated || piece.later || piece.icmp.is_some() {
             return Ok(());
@@ -115,13 +138,21 @@ impl<'a> Atoms<'_, 'a> {
             self.left.push((leaf.rule, why.clone()));
             return Ok(());
         }
+        let ways = [&piece.incoming, &piece.outgoing];
+        if leaf.path != Path::In && ways.into_iter().any(Option::is_some) {
+            self.left.push((leaf.rule, "of the entries of a spec, only services have interfaces".to_string()));
+            return Ok(());
+        }
         let Some(protocols) = protocols(piece) else {
             self.left.push((leaf.rule, "it does not ask for a protocol, and a spec lists them".to_string()));
             return Ok(());
         };
         for protocol in protocols {
             let Ok(named) = protocol.to_string().parse::<Protocol>() else { continue };
-            let set = self.set(leaf, piece, protocol)?;
+            let mut set = self.set(leaf, piece, protocol)?;
+            if !leaf.is_raw() {
+                set = set.minus(&self.always.on(leaf.path).accepted)?;
+            }
             if set.is_empty() {
                 continue;
             }
@@ -281,12 +312,25 @@ impl<'a> Atoms<'_, 'a> {
         if let Some(ports) = ports {
             all = all.and(&space.port(Side::Destination, ports)?)?;
         }
-        Ok(!all.and(&self.known.paths.on(Path::Forward).untracked)?.is_empty())
+        let outcome = self.known.paths.on(Path::Forward);
+        let all = all.and(&outcome.entered)?.minus(&space.translated(Side::Destination)?)?;
+        Ok(!all.is_empty() && all.minus(&outcome.untracked)?.is_empty())
     }
 }
 
 fn width(ports: Option<&RangeSet<u16>>) -> u32 {
     ports.map_or(u32::MAX, |ports| ports.ranges().iter().map(|&(a, b)| u32::from(b) - u32::from(a) + 1).sum())
+}
+
+/// Whether all of `other` are among these; `None` is anybody.
+fn covers(one: Option<&AddressSet>, other: Option<&AddressSet>) -> bool {
+    match (one, other) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(one), Some(other)) => {
+            one.v4.intersection(&other.v4) == other.v4 && one.v6.intersection(&other.v6) == other.v6
+        }
+    }
 }
 
 /// Whether an entry for the same server is there already.

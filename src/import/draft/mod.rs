@@ -128,18 +128,19 @@ fn effects(dump: &Dump) -> impl Iterator<Item = Diagnostic> + '_ {
     })
 }
 
-/// The spec without entries: what every spec with these policies does.
+/// A spec that accepts nothing but what every spec does.
 fn frame(dump: &Dump) -> Result<String> {
     let space = claim::space(None, [dump])?;
     let known = Known::of(&space, dump)?;
-    let draft = outline(&known)?;
+    let drop = Fate::Drop;
+    let draft = Draft { input: drop, output: drop, forward: Some(drop), ..outline(&known) };
     Ok(text::of(&draft, &Sources::default()))
 }
 
 /// Policies, ping: all but entries.
-fn outline(known: &Known<'_>) -> Result<Draft> {
+fn outline(known: &Known<'_>) -> Draft {
     let forward = fate(known, Hook::Forward);
-    Ok(Draft {
+    Draft {
         families: known.dump.families.clone(),
         input: fate(known, Hook::Input),
         output: fate(known, Hook::Output),
@@ -149,7 +150,7 @@ fn outline(known: &Known<'_>) -> Result<Draft> {
         block_places: Vec::new(),
         entries: Vec::new(),
         nat: Vec::new(),
-    })
+    }
 }
 
 /// What becomes of a packet that no rule of a hook speaks of.
@@ -186,7 +187,7 @@ fn pings(known: &Known<'_>) -> bool {
 
 /// Everything.
 fn draft<'a>(known: &Known<'a>, always: &Paths) -> Result<(Draft, Vec<Left<'a>>)> {
-    let mut draft = outline(known)?;
+    let mut draft = outline(known);
     let mut atoms = Atoms { known, always, found: Vec::new(), left: Vec::new() };
     atoms.read()?;
     let fates = [(Path::In, Some(draft.input)), (Path::Out, Some(draft.output)), (Path::Forward, draft.forward)];

@@ -169,13 +169,7 @@ impl<'a> Walker<'a, '_> {
     }
 
     /// Those that a chain leaves undecided.
-    fn chain(
-        &mut self,
-        stage: &mut Stage<'a>,
-        chain: &'a Chain,
-        mut reach: Set,
-        within: &Within<'a>,
-    ) -> Result<Set> {
+    fn chain(&mut self, stage: &mut Stage<'a>, chain: &'a Chain, mut reach: Set, within: &Within<'a>) -> Result<Set> {
         let mut returned = self.space.engine.none();
         for rule in &chain.rules {
             if reach.is_empty() {

@@ -149,14 +149,14 @@ impl<'a> Atoms<'_, 'a> {
         };
         for protocol in protocols {
             let Ok(named) = protocol.to_string().parse::<Protocol>() else { continue };
-            let mut set = self.set(leaf, piece, protocol)?;
+            let mut set = self.set(leaf.family, piece, protocol)?.and(&leaf.packets)?;
             if !leaf.is_raw() {
                 set = set.minus(&self.always.on(leaf.path).accepted)?;
             }
             if set.is_empty() {
                 continue;
             }
-            let stateless = self.stateless(leaf, &set)?;
+            let stateless = self.stateless(leaf, piece, &set, protocol)?;
             let flow = self.flow(leaf, piece, named, stateless)?;
             let Some(atom) = self.atom(leaf, piece, named, stateless, &flow)? else { continue };
             if flow.reply && !stateless {
@@ -170,10 +170,10 @@ impl<'a> Atoms<'_, 'a> {
         Ok(())
     }
 
-    /// The packets of a leaf that a piece means.
-    fn set(&self, leaf: &Leaf<'a>, piece: &Piece, protocol: u8) -> Result<Set> {
+    /// The packets of a family that a piece means, by protocol, addresses and ports.
+    fn set(&self, family: Family, piece: &Piece, protocol: u8) -> Result<Set> {
         let space = self.known.space;
-        let mut all = vec![leaf.packets.clone(), space.protocol(&RangeSet::single(protocol))?];
+        let mut all = vec![space.family(family)?, space.protocol(&RangeSet::single(protocol))?];
         for (side, set) in [(Side::Source, &piece.source), (Side::Destination, &piece.destination)] {
             if let Some(set) = set {
                 all.push(space.address(Field::Address(side), set)?);
@@ -187,19 +187,34 @@ impl<'a> Atoms<'_, 'a> {
         space.engine.every(&all)
     }
 
-    /// Whether all of them are untracked: those that are what the path is for, and not over loopback.
-    fn stateless(&self, leaf: &Leaf<'a>, set: &Set) -> Result<bool> {
+    /// Whether all of them are untracked.
+    fn stateless(&self, leaf: &Leaf<'a>, piece: &Piece, set: &Set, protocol: u8) -> Result<bool> {
+        let untracked = &self.known.paths.on(leaf.path).untracked;
+        let mut asked = self.ordinary(leaf.path, set)?;
+        if asked.is_empty() {
+            // As where all sources are blocked: the server alone decides about tracking.
+            let server = match leaf.path {
+                Path::Out => Piece { destination: None, ..piece.clone() },
+                Path::In | Path::Forward => Piece { source: None, ..piece.clone() },
+            };
+            asked = self.ordinary(leaf.path, &self.set(leaf.family, &server, protocol)?)?;
+            asked = asked.and(&self.known.paths.on(leaf.path).entered)?;
+        }
+        Ok(!asked.is_empty() && asked.minus(untracked)?.is_empty())
+    }
+
+    /// Those that are what the path is for: whole packets, not over loopback, not translated.
+    fn ordinary(&self, path: Path, set: &Set) -> Result<Set> {
         let space = self.known.space;
         let whole = space.parts(Parts { whole: true, first: false, later: false })?;
-        let mut asked = set.and(&whole)?.minus(&self.known.loopback()?)?;
-        asked = asked.minus(&space.translated(Side::Destination)?)?.minus(&space.came_untracked()?)?;
+        let asked = set.and(&whole)?.minus(&self.known.loopback()?)?;
+        let asked = asked.minus(&space.translated(Side::Destination)?)?.minus(&space.came_untracked()?)?;
         let local = space.local(Side::Destination)?;
-        asked = match leaf.path {
-            Path::In => asked.and(&local)?,
-            Path::Out => asked,
-            Path::Forward => asked.minus(&local)?,
-        };
-        Ok(!asked.is_empty() && asked.minus(&self.known.paths.on(leaf.path).untracked)?.is_empty())
+        match path {
+            Path::In => asked.and(&local),
+            Path::Out => Ok(asked),
+            Path::Forward => asked.minus(&local),
+        }
     }
 
     /// Which leg of which flow a piece is.

@@ -59,7 +59,8 @@ pub(super) fn entries(atoms: Vec<Atom>) -> Vec<Entry> {
         atoms,
         |atom| atom.protocols = Vec::new(),
         |one, other| {
-            one.protocols.extend(other.protocols.into_iter().filter(|new| !one.protocols.contains(new)).collect::<Vec<_>>());
+            one.protocols
+                .extend(other.protocols.into_iter().filter(|new| !one.protocols.contains(new)).collect::<Vec<_>>());
         },
     );
     families(atoms)
@@ -138,12 +139,14 @@ fn entry(atom: Atom) -> Entry {
 }
 
 fn fits(one: &Entry, new: &Entry) -> bool {
-    let peers = new.peers.iter().all(|(family, peers)| {
-        one.peers.iter().all(|(other, known)| other != family || known == peers)
-    });
+    let peers = new
+        .peers
+        .iter()
+        .all(|(family, peers)| one.peers.iter().all(|(other, known)| other != family || known == peers));
     let named = one.name.is_some();
-    let other_family = new.servers.iter().all(|server| {
-        one.servers.iter().all(|known| known.family != server.family && known.ports == server.ports)
-    });
+    let other_family = new
+        .servers
+        .iter()
+        .all(|server| one.servers.iter().all(|known| known.family != server.family && known.ports == server.ports));
     peers && (named || other_family)
 }

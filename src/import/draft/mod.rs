@@ -81,7 +81,8 @@ pub fn import(dump: &Dump, sources: &mut Sources, name: &str) -> Result<Imported
             (false, format!("# not proven: fwc refuses this spec, which is what it makes of {name}\n"))
         }
     };
-    let known_places: Vec<Place> = diagnostics.iter().flat_map(|one| one.labels.iter().map(|label| label.place)).collect();
+    let known_places: Vec<Place> =
+        diagnostics.iter().flat_map(|one| one.labels.iter().map(|label| label.place)).collect();
     diagnostics.extend(effects(dump).filter(|one| !one.labels.iter().any(|label| known_places.contains(&label.place))));
     sort(&mut diagnostics);
     let (same, header) = told;
@@ -123,7 +124,8 @@ fn effects(dump: &Dump) -> impl Iterator<Item = Diagnostic> + '_ {
             Effect::Harmless(text) => (!text.starts_with("counter")).then(|| format!("`{text}`")),
             Effect::Mark(text) | Effect::Other(text) => Some(format!("`{text}`")),
         });
-        let told = told.or_else(|| (rule.verdict == Verdict::Reject).then(|| "an answer to what is dropped".to_string()));
+        let told =
+            told.or_else(|| (rule.verdict == Verdict::Reject).then(|| "an answer to what is dropped".to_string()));
         told.map(|what| cannot_say::left_out(rule.place, &what))
     })
 }

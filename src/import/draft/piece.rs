@@ -50,9 +50,10 @@ fn narrowed(pieces: Vec<Piece>, test: &Test, negated: bool, family: Family) -> V
         }
         Test::Keys(selectors, keys) if !negated && pieces.len() * keys.elements.len() <= MOST => {
             let each = |piece: &Piece, element: &Vec<Value>| {
-                selectors.iter().zip(element).try_fold(piece.clone(), |piece, (selector, value)| {
-                    looked_up(piece, *selector, value, family)
-                })
+                selectors
+                    .iter()
+                    .zip(element)
+                    .try_fold(piece.clone(), |piece, (selector, value)| looked_up(piece, *selector, value, family))
             };
             pieces.iter().flat_map(|piece| keys.elements.iter().filter_map(move |one| each(piece, one))).collect()
         }

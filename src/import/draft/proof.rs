@@ -71,8 +71,7 @@ fn differences<'t>(
     let mut found = Vec::new();
     for path in Path::ALL {
         let (a, b) = (file.on(path), spec.on(path));
-        let mut pairs =
-            vec![(What::Tracking, &a.untracked, &b.untracked), (What::Accepted, &a.accepted, &b.accepted)];
+        let mut pairs = vec![(What::Tracking, &a.untracked, &b.untracked), (What::Accepted, &a.accepted, &b.accepted)];
         for key in a.translations.keys().chain(b.translations.keys().filter(|key| !a.translations.contains_key(key))) {
             let of = |all: &'t std::collections::BTreeMap<_, Set>| all.get(key);
             let (one, other) = (of(&a.translations).unwrap_or(&none), of(&b.translations).unwrap_or(&none));
@@ -116,7 +115,6 @@ impl<'a> Teller<'_, 'a> {
             let spec = self.cause(self.spec, &difference, &packet, !difference.file)?;
             self.say(&difference, &packet, &file, &spec);
             let before = difference.packets.clone();
-            // A packet that conntrack calls invalid is looked at last: all that it stands for are such.
             let sides = [(self.file, file.rule), (self.spec, spec.rule.filter(|_| file.rule.is_none()))];
             for (known, rule) in sides {
                 let Some(rule) = rule else { continue };
@@ -127,11 +125,21 @@ impl<'a> Teller<'_, 'a> {
                     }
                 }
             }
-            if file.rule.is_none() && spec.rule.is_none() || difference.packets == before {
-                return Ok(false);
+            if file.rule.is_none() && spec.rule.is_none() {
+                difference.packets = difference.packets.and(&self.decided_by_rules(path)?)?;
+            }
+            if difference.packets == before {
+                return Ok(true);
             }
         }
         Ok(!difference.packets.is_empty())
+    }
+
+    /// The packets of a path about which some rule says something, on either side: the policies decide about the others.
+    fn decided_by_rules(&self, path: Path) -> Result<Set> {
+        let leaves = self.file.leaves.iter().chain(&self.spec.leaves).filter(|leaf| leaf.path == path);
+        let says = |leaf: &&Leaf<'_>| leaf.untracks() || !matches!(leaf.rule.verdict, Verdict::Continue);
+        self.file.space.engine.any(leaves.filter(says).map(|leaf| leaf.packets.clone()).collect())
     }
 
     /// The packets that a rule may match, whatever the answer to what is not understood.

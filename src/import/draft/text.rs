@@ -23,8 +23,7 @@ pub(super) fn of(draft: &Draft, sources: &Sources) -> String {
     writer.count();
     let mut body = String::new();
     let block = writer.block();
-    let sections =
-        [(Section::Services, "services"), (Section::Clients, "clients"), (Section::Forward, "forward")];
+    let sections = [(Section::Services, "services"), (Section::Clients, "clients"), (Section::Forward, "forward")];
     for (section, title) in sections {
         let mut used = HashSet::new();
         for entry in draft.entries.iter().filter(|entry| entry.section == section) {
@@ -169,8 +168,7 @@ impl Writer<'_> {
             }
             done.push(&server.ports);
             let alike: Vec<&Server> = entry.servers.iter().filter(|other| other.ports == server.ports).collect();
-            let any: Vec<Family> =
-                alike.iter().filter(|one| one.targets.is_none()).map(|one| one.family).collect();
+            let any: Vec<Family> = alike.iter().filter(|one| one.targets.is_none()).map(|one| one.family).collect();
             let suffix = server.ports.as_ref().map_or(String::new(), |ports| format!(":{}", numbers(ports)));
             items.extend(self.anybody(entry, &any, &suffix));
             let targets: Vec<Target> = alike.iter().filter_map(|one| one.targets.clone()).flatten().collect();
@@ -386,7 +384,10 @@ fn quoted(range: &AddrRange) -> String {
 fn plain(text: &str) -> String {
     let safe = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         && text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && !matches!(text.to_ascii_lowercase().as_str(), "on" | "off" | "yes" | "no" | "y" | "n" | "true" | "false" | "null");
+        && !matches!(
+            text.to_ascii_lowercase().as_str(),
+            "on" | "off" | "yes" | "no" | "y" | "n" | "true" | "false" | "null"
+        );
     if safe { text.to_string() } else { format!("\"{text}\"") }
 }
 

@@ -18,9 +18,9 @@ difference mostly is a gain; but it is one.
 
 const HELP: &str = "nothing, if you agree; otherwise keep the ruleset's rule in a table of its own";
 
-/// Every spec's rule for `what` makes something else of `packet` than the ruleset does at `place`.
+/// The spec's own rule for `what`, which no entry asks for, makes something else of `packet` than the ruleset does at `place`.
 pub fn report(place: Place, what: &str, packet: &str, file: &str, spec: &str) -> Diagnostic {
-    let message = format!("{what}: {spec} by every spec, and {file} by this ruleset: {packet}");
+    let message = format!("{what}: {spec} by the spec, and {file} by this ruleset: {packet}");
     Diagnostic::new(&FINDING, message, HELP).at(place, format!("{file} here"))
 }
 

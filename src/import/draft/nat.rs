@@ -94,7 +94,23 @@ fn item(leaf: &Leaf<'_>, translation: &Translation, piece: Piece) -> Result<Item
 fn sayable(translation: &Translation) -> Result<(), String> {
     let one_address = translation.address.is_none_or(|(first, last)| first == last);
     let one_port = translation.ports.is_none_or(|(first, last)| first == last);
-    if one_address && one_port { Ok(()) } else { Err("a spec translates to one address and port".to_string()) }
+    let whereto = translation.kind != TranslationKind::Redirect || translation.ports.is_some();
+    if one_address && one_port && whereto {
+        Ok(())
+    } else {
+        Err("a spec translates to one address and port".to_string())
+    }
+}
+
+/// What a destination NAT leads to, as a spec writes it.
+pub(super) fn target(translation: &Translation) -> String {
+    match (translation.address, translation.ports) {
+        (Some((to, _)), Some((port, _))) if to.is_ipv6() => format!("\"[{to}]:{port}\""),
+        (Some((to, _)), Some((port, _))) => format!("\"{to}:{port}\""),
+        (Some((to, _)), None) => format!("\"{to}\""),
+        (None, Some((port, _))) => port.to_string(),
+        (None, None) => "\"\"".to_string(),
+    }
 }
 
 /// Puts an item beside those before it, or into the last one that does the same.

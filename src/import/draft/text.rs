@@ -256,22 +256,7 @@ impl Writer<'_> {
                 None => vec![format!("\"*{suffix}\"")],
             };
             let _ = write!(text, "listen: {}{}", bracketed(listen), protocol(&item.protocols));
-            let port = translation.ports.map(|(port, _)| port);
-            match (translation.address, port) {
-                (Some((to, _)), Some(port)) if to.is_ipv6() => {
-                    let _ = write!(text, ", to: \"[{to}]:{port}\"");
-                }
-                (Some((to, _)), Some(port)) => {
-                    let _ = write!(text, ", to: \"{to}:{port}\"");
-                }
-                (Some((to, _)), None) => {
-                    let _ = write!(text, ", to: \"{to}\"");
-                }
-                (None, Some(port)) => {
-                    let _ = write!(text, ", to: {port}");
-                }
-                (None, None) => {}
-            }
+            let _ = write!(text, ", to: {}", super::nat::target(translation));
         }
         text + "}" + &place + "\n"
     }

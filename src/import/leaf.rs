@@ -129,7 +129,8 @@ struct Stage<'a> {
 
 impl<'a> Walker<'a, '_> {
     fn path(&mut self, path: Path, family: Family, untracked: &Set) -> Result<()> {
-        let domain = Walk::new(self.space, self.dump, false).domain(path, family)?;
+        let walk = Walk::new(self.space, self.dump, false);
+        let domain = walk.domain(path, family)?;
         let (mut reach, mut marked, mut late) = (domain.clone(), self.space.engine.none(), false);
         for &hook in path.hooks() {
             for (base_chain, base) in self.dump.at(hook, family) {
@@ -141,7 +142,7 @@ impl<'a> Walker<'a, '_> {
                     }
                 }
                 let untracked = if early { marked.clone() } else { untracked.clone() };
-                let never = self.space.engine.none();
+                let never = if early { self.space.engine.none() } else { walk.never()? };
                 let moment = Moment { hook, after_conntrack: !early, untracked, never };
                 let accepted = self.space.engine.none();
                 let mut stage = Stage { path, family, base_chain, base, moment, accepted };
@@ -163,7 +164,7 @@ impl<'a> Walker<'a, '_> {
             return Ok((reach.clone(), self.space.engine.none()));
         }
         let new = self.space.state(States { new: true, ..States::default() })?;
-        let enter = reach.and(&new)?.minus(&stage.moment.untracked)?;
+        let enter = reach.and(&new)?.minus(&stage.moment.untracked)?.minus(&stage.moment.never)?;
         let others = reach.minus(&enter)?;
         Ok((enter, others))
     }

@@ -145,13 +145,13 @@ impl<'a> Teller<'_, 'a> {
     /// The packets that a rule may match, whatever the answer to what is not understood.
     fn understood(&self, known: &Known<'a>, leaf: &Leaf<'a>) -> Result<Set> {
         let outcome = known.paths.on(leaf.path);
-        let none = known.space.engine.none();
-        let moment = Moment {
-            hook: leaf.base.hook,
-            after_conntrack: !leaf.is_raw(),
-            untracked: if leaf.is_raw() { none.clone() } else { outcome.untracked.clone() },
-            never: none,
+        let none = || known.space.engine.none();
+        let (untracked, never) = if leaf.is_raw() {
+            (none(), none())
+        } else {
+            (outcome.untracked.clone(), Walk::new(known.space, known.dump, false).never()?)
         };
+        let moment = Moment { hook: leaf.base.hook, after_conntrack: !leaf.is_raw(), untracked, never };
         let clear = leaf.guard.iter().filter(|one| one.test.is_understood());
         let conditions: Vec<Condition> = clear.map(|&one| one.clone()).collect();
         known.conditions.all(&conditions, &moment)
@@ -199,10 +199,7 @@ impl<'a> Teller<'_, 'a> {
                 What::Tracking => leaf.untracks(),
                 What::Translation(_, translation) => *verdict == Verdict::Translate(translation.clone()),
             };
-            let unclear = leaf.guard.iter().any(|one| !one.test.is_understood())
-                || matches!(verdict, Verdict::Unknown(_))
-                || difference.what != What::Accepted;
-            if fits && unclear && self.understood(known, leaf)?.has(&packet.member) {
+            if fits && self.understood(known, leaf)?.has(&packet.member) {
                 return Ok(Some(leaf.rule));
             }
         }

@@ -163,10 +163,10 @@ impl<'a> Teller<'_, 'a> {
             Walk::new(known.space, known.dump, false).decisions(difference.path, packet.family, &packet.member)?;
         let rule = match difference.what {
             What::Tracking => decisions.iter().find_map(|decision| decision.notrack).filter(|_| does),
-            What::Translation(..) => decisions
+            What::Translation(_, translation) => decisions
                 .iter()
                 .filter_map(|decision| decision.rule)
-                .find(|rule| matches!(rule.verdict, Verdict::Translate(_)))
+                .find(|rule| matches!(&rule.verdict, Verdict::Translate(one) if one == translation))
                 .filter(|_| does),
             What::Accepted => {
                 if decisions.iter().all(|decision| decision.passes) == does {

@@ -1,7 +1,7 @@
 //! A foreign ruleset as a spec, with proof.
 //!
-//! [`draft`] reads rules that accept, untrack, drop by source and translate, and makes entries of them as well as it can. Nothing is trusted
-//! of that: the spec is compiled and its rules are held against the ruleset, packet for packet ([`proof`]).
+//! A draft is read off the rules that accept, untrack, drop by source and translate, as well as it can be. Nothing is trusted of that: the
+//! spec is compiled and its rules are held against the ruleset, packet for packet.
 
 mod atom;
 mod merge;

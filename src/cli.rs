@@ -50,6 +50,8 @@ pub enum Command {
     Trace(TraceArgs),
     /// Find the traps in rulesets of other tools: iptables-save, ip6tables-save, ipset save
     Lint(ForeignArgs),
+    /// Make a spec of rulesets of other tools, and prove that it means the same
+    Import(ForeignArgs),
     /// Explain a diagnostic, as in `fwc explain FWC301`
     Explain {
         /// The code; without one, all codes are listed.
@@ -190,7 +192,7 @@ pub struct HostArgs {
     pub netns: Option<String>,
 }
 
-/// `fwc lint`.
+/// `fwc lint` and `fwc import`.
 #[derive(Debug, Args)]
 pub struct ForeignArgs {
     /// What iptables-save, ip6tables-save and ipset save print; several files are one ruleset. `-` is standard input.

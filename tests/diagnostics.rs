@@ -63,6 +63,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("FWC709", "tests/lint.rs"),
     ("FWC710", "src/import/lint/rules.rs"),
     ("FWC720", "tests/lint.rs"),
+    ("FWC751", "tests/import.rs"),
+    ("FWC752", "tests/import.rs"),
+    ("FWC753", "tests/import.rs"),
 ];
 
 /// The folder of the golden files, relative to the crate, in which tests run: so that no machine's paths get into them.

@@ -42,12 +42,8 @@ fn summary(dump: &Dump, found: &[Diagnostic]) -> String {
 }
 
 /// Reads all files as one ruleset. `None`: it has been said why not.
-pub(super) fn read(files: &[PathBuf], sources: &mut Sources) -> Result<Option<Dump>, Failure> {
-    let mut ids: Vec<FileId> = Vec::new();
-    for path in files {
-        let (name, bytes) = one(path).map_err(|error| Failure::Io(format!("reading {}", path.display()), error))?;
-        ids.push(sources.add(name, String::from_utf8_lossy(&bytes).into_owned()));
-    }
+fn read(files: &[PathBuf], sources: &mut Sources) -> Result<Option<Dump>, Failure> {
+    let ids = texts(files, sources)?;
     match import::read(&ids, sources) {
         Ok(dump) => Ok(Some(dump)),
         Err(why) => {
@@ -55,6 +51,16 @@ pub(super) fn read(files: &[PathBuf], sources: &mut Sources) -> Result<Option<Du
             Ok(None)
         }
     }
+}
+
+/// Takes in the texts of files; `-` is standard input.
+pub(super) fn texts(files: &[PathBuf], sources: &mut Sources) -> Result<Vec<FileId>, Failure> {
+    let mut ids: Vec<FileId> = Vec::new();
+    for path in files {
+        let (name, bytes) = one(path).map_err(|error| Failure::Io(format!("reading {}", path.display()), error))?;
+        ids.push(sources.add(name, String::from_utf8_lossy(&bytes).into_owned()));
+    }
+    Ok(ids)
 }
 
 /// Rulesets are large, but not as large as this.

@@ -6,6 +6,7 @@ mod check;
 mod compile;
 mod explain;
 mod host;
+mod import;
 mod journey;
 mod lint;
 mod output;
@@ -72,6 +73,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Test(arguments) => test::run(output, &arguments),
         Command::Trace(arguments) => trace::run(output, &arguments),
         Command::Lint(arguments) => lint::run(output, &arguments),
+        Command::Import(arguments) => import::run(output, &arguments),
         Command::Explain { code } => explain::run(output, code.as_deref()),
         Command::Schema => output.data(&crate::schema::json()).map(|()| ExitCode::SUCCESS).map_err(Failure::from),
     };

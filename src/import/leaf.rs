@@ -26,6 +26,8 @@ pub struct Leaf<'a> {
     pub rule: &'a Rule,
     /// Its conditions, and before them those of the rules that jumped here.
     pub guard: Vec<&'a Condition>,
+    /// The rules that jumped here, the first jump first.
+    pub callers: Vec<&'a Rule>,
     /// The packets that come to the rule.
     pub reach: Set,
     /// Those of them that it matches.
@@ -101,6 +103,20 @@ struct Walker<'a, 'c> {
     leaves: Vec<Leaf<'a>>,
 }
 
+/// The jumps that lead to a chain.
+#[derive(Default)]
+struct Within<'a> {
+    guard: Vec<&'a Condition>,
+    callers: Vec<&'a Rule>,
+}
+
+impl<'a> Within<'a> {
+    fn and(&self, rule: &'a Rule) -> Self {
+        let guard = self.guard.iter().copied().chain(&rule.conditions).collect();
+        Within { guard, callers: self.callers.iter().copied().chain([rule]).collect() }
+    }
+}
+
 /// A base chain that packets go through.
 struct Stage<'a> {
     path: Path,
@@ -113,7 +129,8 @@ struct Stage<'a> {
 
 impl<'a> Walker<'a, '_> {
     fn path(&mut self, path: Path, family: Family, untracked: &Set) -> Result<()> {
-        let domain = Walk::new(self.space, self.dump, false).domain(path, family)?;
+        let walk = Walk::new(self.space, self.dump, false);
+        let domain = walk.domain(path, family)?;
         let (mut reach, mut marked, mut late) = (domain.clone(), self.space.engine.none(), false);
         for &hook in path.hooks() {
             for (base_chain, base) in self.dump.at(hook, family) {
@@ -125,12 +142,12 @@ impl<'a> Walker<'a, '_> {
                     }
                 }
                 let untracked = if early { marked.clone() } else { untracked.clone() };
-                let never = self.space.engine.none();
+                let never = if early { self.space.engine.none() } else { walk.never()? };
                 let moment = Moment { hook, after_conntrack: !early, untracked, never };
                 let accepted = self.space.engine.none();
                 let mut stage = Stage { path, family, base_chain, base, moment, accepted };
                 let (enter, others) = self.entering(&stage, &reach)?;
-                let left = self.chain(&mut stage, base_chain, enter, &[], 0)?;
+                let left = self.chain(&mut stage, base_chain, enter, &Within::default())?;
                 reach = stage.accepted.or(&others)?;
                 if base.policy == Fate::Accept {
                     reach = reach.or(&left)?;
@@ -147,33 +164,25 @@ impl<'a> Walker<'a, '_> {
             return Ok((reach.clone(), self.space.engine.none()));
         }
         let new = self.space.state(States { new: true, ..States::default() })?;
-        let enter = reach.and(&new)?.minus(&stage.moment.untracked)?;
+        let enter = reach.and(&new)?.minus(&stage.moment.untracked)?.minus(&stage.moment.never)?;
         let others = reach.minus(&enter)?;
         Ok((enter, others))
     }
 
     /// Those that a chain leaves undecided.
-    fn chain(
-        &mut self,
-        stage: &mut Stage<'a>,
-        chain: &'a Chain,
-        mut reach: Set,
-        guard: &[&'a Condition],
-        depth: usize,
-    ) -> Result<Set> {
+    fn chain(&mut self, stage: &mut Stage<'a>, chain: &'a Chain, mut reach: Set, within: &Within<'a>) -> Result<Set> {
         let mut returned = self.space.engine.none();
         for rule in &chain.rules {
             if reach.is_empty() {
                 // Whatever follows cannot be met: it is noted all the same.
-                self.note(stage, rule, guard, &reach, &reach);
+                self.note(stage, rule, within, &reach, &reach);
                 continue;
             }
             let met = self.conditions.all(&rule.conditions, &stage.moment)?.and(&reach)?;
-            self.note(stage, rule, guard, &reach, &met);
+            self.note(stage, rule, within, &reach, &met);
             if rule.effects.contains(&Effect::Notrack) && !stage.moment.after_conntrack {
                 stage.moment.untracked = stage.moment.untracked.or(&met)?;
             }
-            let inside: Vec<&Condition> = guard.iter().copied().chain(&rule.conditions).collect();
             match &rule.verdict {
                 Verdict::Continue => continue,
                 Verdict::Return => returned = returned.or(&met)?,
@@ -184,8 +193,8 @@ impl<'a> Walker<'a, '_> {
                 Verdict::Drop | Verdict::Reject => {}
                 Verdict::Jump(to) | Verdict::Goto(to) => {
                     let left = match self.dump.chain(*to) {
-                        Some(chain) if depth < DEPTH && !met.is_empty() => {
-                            self.chain(stage, chain, met.clone(), &inside, depth + 1)?
+                        Some(chain) if within.callers.len() < DEPTH && !met.is_empty() => {
+                            self.chain(stage, chain, met.clone(), &within.and(rule))?
                         }
                         _ => met.clone(),
                     };
@@ -202,11 +211,12 @@ impl<'a> Walker<'a, '_> {
         reach.or(&returned)
     }
 
-    fn note(&mut self, stage: &Stage<'a>, rule: &'a Rule, guard: &[&'a Condition], reach: &Set, met: &Set) {
-        let guard = guard.iter().copied().chain(&rule.conditions).collect();
+    fn note(&mut self, stage: &Stage<'a>, rule: &'a Rule, within: &Within<'a>, reach: &Set, met: &Set) {
+        let guard = within.guard.iter().copied().chain(&rule.conditions).collect();
+        let callers = within.callers.clone();
         let Stage { path, family, base_chain, base, .. } = *stage;
         let (reach, packets) = (reach.clone(), met.clone());
-        self.leaves.push(Leaf { path, family, base_chain, base, rule, guard, reach, packets });
+        self.leaves.push(Leaf { path, family, base_chain, base, rule, guard, callers, reach, packets });
     }
 }
 

@@ -1,5 +1,6 @@
-//! Foreign rulesets: the traps in them.
+//! Foreign rulesets: the traps in them, and the specs that mean the same.
 
+pub mod draft;
 pub mod leaf;
 pub mod lint;
 mod read;

@@ -188,7 +188,8 @@ impl<'a> Walk<'a> {
         self.space.came_untracked()?.and(&lo)?.and(domain)
     }
 
-    fn never(&self) -> Result<Set> {
+    /// The packets that conntrack never follows: untracked from its turn on, whatever the rules say.
+    pub fn never(&self) -> Result<Set> {
         let invalid = self.space.state(States { invalid: true, ..States::default() })?;
         let never = RangeSet::from_ranges(NEVER_TRACKED.map(|kind| (kind, kind)));
         self.space.icmp(Family::V6, &never, &RangeSet::all())?.minus(&invalid)

@@ -3,6 +3,7 @@
 pub mod accepted_differs;
 pub mod address;
 pub mod block_too_wide;
+pub mod cannot_say;
 pub mod concurrent_change;
 pub mod conntrack_disabled;
 pub mod dead_rule;
@@ -15,6 +16,7 @@ pub mod given_twice;
 pub mod half_pair;
 pub mod host_bits;
 pub mod host_failure;
+pub mod import_refused;
 pub mod interface;
 pub mod kernel_disagrees;
 pub mod kernel_refused;
@@ -47,6 +49,7 @@ pub mod ruleset_differs;
 pub mod set_file;
 pub mod set_of_sets;
 pub mod source_port_hole;
+pub mod spec_always;
 pub mod spec_nat;
 pub mod test_failed;
 pub mod test_impossible;
@@ -135,6 +138,9 @@ pub const ALL: &[&Finding] = &[
     &dead_rule::FINDING,
     &exact_flags::FINDING,
     &not_understood::FINDING,
+    &cannot_say::FINDING,
+    &spec_always::FINDING,
+    &import_refused::FINDING,
 ];
 
 /// The finding of a code such as `FWC103`, in any case.

@@ -1,0 +1,198 @@
+//! `fwc import`: what fwc writes itself comes back as a spec that is proven to mean the same; of foreign rulesets, everything that a spec
+//! cannot say is named.
+//!
+//! `FWC_BLESS=1 cargo test --test import` writes `tests/golden/import` anew; read what changed before you commit it.
+
+#[path = "support/generate.rs"]
+mod generate;
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use fwc::backend::{Header, iptables};
+use fwc::import::draft::{Imported, import};
+use fwc::policy::Role;
+use fwc::source::Sources;
+use fwc::spec::{Fate, Tracking};
+use proptest::prelude::*;
+
+/// Imports the iptables files and the ipsets of a spec, as one ruleset.
+fn there_and_back(path: &Path) -> (String, Imported, String) {
+    let outcome = fwc::compile::check(path);
+    let compiled = outcome.compiled.unwrap_or_else(|| panic!("{}: {:?}", path.display(), outcome.diagnostics));
+    of_compiled(&compiled)
+}
+
+fn of_compiled(compiled: &fwc::compile::Compiled) -> (String, Imported, String) {
+    let header = Header { version: "0.0.0", spec_hash: "0" };
+    let files = iptables::artifacts(compiled.ruleset(), &header);
+    let mut sources = Sources::default();
+    let mut ids = vec![sources.add("rules.v4", files.v4.as_str()), sources.add("rules.v6", files.v6.as_str())];
+    if let Some(ipset) = &files.ipset {
+        ids.push(sources.add("rules.ipset", ipset.as_str()));
+    }
+    let dump = fwc::import::read(&ids, &mut sources).unwrap();
+    let imported = import(&dump, &mut sources, "these").unwrap();
+    let look = fwc::diagnostic::human::Look::plain();
+    let told = fwc::diagnostic::human::render(&imported.diagnostics, &sources, look).unwrap_or_default();
+    (files.v4, imported, told)
+}
+
+fn proven(what: &str, (rules, imported, told): (String, Imported, String)) {
+    assert!(imported.same, "{what}\n--- imported\n{}\n--- told\n{told}\n--- of\n{rules}", imported.text);
+    assert!(imported.text.starts_with("# proven: means the same as these for every packet\n"), "{}", imported.text);
+    assert!(imported.diagnostics.is_empty(), "{told}");
+}
+
+fn specs(folder: &str, file: impl Fn(PathBuf) -> PathBuf) -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| file(entry.unwrap().path())).collect();
+    all.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    all.sort();
+    assert!(all.len() > 4, "{folder}");
+    all
+}
+
+#[test]
+fn examples_come_back() {
+    for spec in specs("examples", |path| path) {
+        proven(&spec.display().to_string(), there_and_back(&spec));
+    }
+}
+
+#[test]
+fn golden_specs_come_back() {
+    for spec in specs("tests/golden/iptables", |path| path.join("spec.yaml")) {
+        proven(&spec.display().to_string(), there_and_back(&spec));
+    }
+}
+
+fn compiled(text: &str) -> fwc::compile::Compiled {
+    let outcome = fwc::compile::check_text("spec.yaml", text, Path::new(""));
+    outcome.compiled.unwrap_or_else(|| panic!("{text}\n{:?}", outcome.diagnostics))
+}
+
+/// Whether conntrack is asked for entries that leave no rule: routed ones where forward has no policy. Of these the files say nothing, so with
+/// `output: drop` an import has no reason to accept what is established.
+fn tracks_without_a_trace(compiled: &fwc::compile::Compiled) -> bool {
+    let policy = &compiled.policy;
+    let mut tracked = policy.entries.iter().filter(|entry| entry.tracking == Tracking::Tracked).peekable();
+    policy.forward.is_none()
+        && policy.output == Fate::Drop
+        && tracked.peek().is_some()
+        && tracked.all(|entry| matches!(entry.role, Role::Forward { .. }))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn generated_specs_come_back(text in generate::spec()) {
+        let compiled = compiled(&text);
+        prop_assume!(!tracks_without_a_trace(&compiled));
+        proven(&text, of_compiled(&compiled));
+    }
+
+    #[test]
+    fn generated_specs_without_tracking_come_back(text in generate::quiet_spec()) {
+        proven(&text, of_compiled(&compiled(&text)));
+    }
+
+    #[test]
+    fn generated_specs_with_nat_come_back(text in generate::nat_spec()) {
+        proven(&text, of_compiled(&compiled(&text)));
+    }
+}
+
+/// What is given together, and the name of the golden files.
+const CASES: &[(&str, &[&str])] = &[
+    ("classic", &["classic.v4"]),
+    ("docker", &["docker.v4"]),
+    ("firewalld", &["firewalld.json"]),
+    ("kube-proxy", &["kube-proxy.v4"]),
+    ("notrack-client", &["notrack-client.v4"]),
+    ("notrack-half", &["notrack-half.v4"]),
+    ("notrack-right", &["notrack-right.v4"]),
+    ("notrack-trap", &["notrack-trap.v6"]),
+    ("server", &["server.json"]),
+    ("traps", &["traps.json"]),
+    ("ufw", &["ufw.v4", "ufw.v6"]),
+];
+
+/// The exit code, the spec and what is said about it.
+fn run(files: &[PathBuf]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_fwc")).arg("import").args(files).output().unwrap();
+    let text = |bytes: &[u8]| {
+        let text = std::str::from_utf8(bytes).unwrap();
+        text.lines().map(|line| line.trim_end().to_string() + "\n").collect::<String>()
+    };
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn foreign_rulesets_are_as_expected() {
+    let bless = std::env::var_os("FWC_BLESS").is_some();
+    let mut wrong = Vec::new();
+    for (name, files) in CASES {
+        let files: Vec<PathBuf> = files.iter().map(|file| Path::new("tests/rulesets").join(file)).collect();
+        let (code, spec, told) = run(&files);
+        assert_eq!(code, i32::from(!spec.starts_with("# proven: ")), "{name}: {spec}{told}");
+        for (text, extension) in [(spec, "yaml"), (told, "txt")] {
+            let golden = Path::new("tests/golden/import").join(format!("{name}.{extension}"));
+            if bless {
+                std::fs::create_dir_all("tests/golden/import").unwrap();
+                std::fs::write(&golden, &text).unwrap();
+            }
+            let expected = std::fs::read_to_string(&golden).unwrap_or_default();
+            if text != expected {
+                let difference = similar::TextDiff::from_lines(&expected, &text);
+                wrong.push(format!("{name}\n{}", difference.unified_diff().header("expected", "now")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Every code of imports occurs: FWC751 and FWC752 in the golden files, FWC753 where nothing is a ruleset.
+#[test]
+fn every_code_is_shown() {
+    let golden = |name: &str| std::fs::read_to_string(format!("tests/golden/import/{name}.txt")).unwrap();
+    let all: String = CASES.iter().map(|(name, _)| golden(name)).collect();
+    for code in ["FWC751", "FWC752"] {
+        assert!(all.lines().any(|line| line == code), "{code}");
+    }
+    let (code, spec, told) = run(&[PathBuf::from("examples/web.yaml")]);
+    assert_eq!((code, spec.as_str()), (1, ""));
+    assert!(told.starts_with("FWC753") && told.contains("is none of"), "{told}");
+}
+
+/// One rule of a proven file that no spec has words for: the spec is no longer proven, and the rule is named.
+#[test]
+fn a_rule_that_no_spec_can_say_is_named() {
+    let whole = std::fs::read_to_string("tests/rulesets/classic.v4").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let first = "-A INPUT -i lo -j ACCEPT\n";
+    let last = "-A INPUT -m limit --limit 5/min -j LOG";
+    let cases = [
+        ("-A INPUT -s 192.0.2.3/32 -p tcp -m tcp --dport 22 -j DROP\n", first),
+        ("-A INPUT -p tcp -m tcp --dport 9000 -m limit --limit 3/sec -j ACCEPT\n", last),
+        ("-A INPUT -p tcp -m mark --mark 0x1 -j ACCEPT\n", last),
+        ("-A INPUT -s 10.0.0.0/8 -j ACCEPT\n", last),
+        ("-A INPUT -p tcp -m tcp --sport 53 -j ACCEPT\n", last),
+        (
+            "-A FORWARD -i eth1 -o eth0 -p tcp -m tcp --dport 443 -j ACCEPT\n",
+            "-A FORWARD -p icmp -m icmp --icmp-type 3",
+        ),
+    ];
+    for (rule, before) in cases {
+        let file = folder.path().join("rules");
+        let at = whole.find(before).unwrap();
+        std::fs::write(&file, format!("{}{rule}{}", &whole[..at], &whole[at..])).unwrap();
+        let (code, spec, told) = run(std::slice::from_ref(&file));
+        assert_eq!(code, 1, "{rule}{spec}{told}");
+        assert!(spec.starts_with("# not the same as rules: "), "{spec}");
+        let line = whole[..at].lines().count() + 1;
+        let named = told.split("\nFWC").any(|one| one.contains("751") && one.contains(&format!("rules:{line}:1]")));
+        assert!(named, "{rule}{spec}{told}");
+    }
+}

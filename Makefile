@@ -1,5 +1,6 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
+FUZZ_SECONDS ?= 600
 CARGO ?= cargo
 RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
 
@@ -11,7 +12,7 @@ else
 HOW = the test binaries run as root: they make network namespaces
 endif
 
-.PHONY: help setup build demo test lint deny bench bless install
+.PHONY: help setup build demo test lint deny bench bless fuzz install
 
 help:
 	@echo 'make demo     installs what is missing, builds, shows the main job in private network namespaces'
@@ -22,6 +23,7 @@ help:
 	@echo 'make lint     formatting, clippy and documentation, all without warnings'
 	@echo 'make deny     licences, sources and bans of the dependencies (needs cargo-deny)'
 	@echo 'make bench    measures against nft and ferm'
+	@echo 'make fuzz     lets libFuzzer loose on each reader for FUZZ_SECONDS ($(FUZZ_SECONDS)) seconds'
 	@echo 'make bless    writes the golden files anew; read what changed before you commit it'
 
 setup:
@@ -43,6 +45,7 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 
 deny:
 	$(CARGO) deny check bans licenses sources
@@ -50,6 +53,9 @@ deny:
 bench:
 	scripts/setup.sh bench
 	benches/run
+
+fuzz:
+	scripts/fuzz.sh $(FUZZ_SECONDS)
 
 bless: export FWC_BLESS = 1
 bless: test

@@ -94,6 +94,9 @@ pub struct TestArgs {
     /// Write a report for a CI server to standard output.
     #[arg(long, value_enum, value_name = "KIND", conflicts_with = "format")]
     pub report: Option<Report>,
+    /// Also send the packets through the real kernel, in a private namespace. Needs no root.
+    #[arg(long)]
+    pub kernel: bool,
 }
 
 /// A report that CI servers read.

@@ -43,12 +43,16 @@ struct Disagreement {
     kernel: Observation,
 }
 
-/// Loads a spec in a fresh namespace and sends packets at its edges.
-fn differences(text: &str, form: Form, seed: u64, count: usize) -> (Vec<Disagreement>, Tally) {
+/// Packets at the edges of a spec.
+fn packets(text: &str, seed: u64, count: usize) -> Vec<Packet> {
+    let mut dice = near::Dice(seed);
+    (0..count).map(|_| near::packet(compile(text).ruleset(), &mut dice)).map(as_it_sets_out).collect()
+}
+
+/// Loads a spec in a fresh namespace and sends packets.
+fn differences(text: &str, form: Form, packets: Vec<Packet>) -> (Vec<Disagreement>, Tally) {
     let compiled = compile(text);
     let ruleset = compiled.ruleset();
-    let mut dice = near::Dice(seed);
-    let packets: Vec<Packet> = (0..count).map(|_| near::packet(ruleset, &mut dice)).map(as_it_sets_out).collect();
     let namespace = Namespace::new("differential");
     form.load(&namespace, ruleset);
     let names = ["eth0", "eth1"].map(|name| name.parse().unwrap());
@@ -120,7 +124,7 @@ fn compare(ruleset: &Ruleset, packet: Packet, outcome: Outcome, tally: &mut Tall
 
 /// Makes a spec smaller as long as the two disagree, and tells of it.
 fn shrunk(mut tree: impl ValueTree<Value = String>, form: Form, seed: u64, count: usize) -> String {
-    let fails = |text: &str| differences(text, form, seed, count).0.into_iter().next();
+    let fails = |text: &str| differences(text, form, packets(text, seed, count)).0.into_iter().next();
     let mut last = (tree.current(), fails(&tree.current()));
     for _ in 0..40 {
         if last.1.is_some() && !tree.simplify() || last.1.is_none() && !tree.complicate() {
@@ -133,7 +137,28 @@ fn shrunk(mut tree: impl ValueTree<Value = String>, form: Form, seed: u64, count
             break;
         }
     }
-    format!("{form:?}, packet seed {seed}\n{}\n{:#?}", last.0, last.1)
+    let all = packets(&last.0, seed, count);
+    format!("{form:?}, packet seed {seed}\n{}\n{:#?}", last.0, fewest(&last.0, form, all))
+}
+
+/// As few of the packets as show a disagreement, with the last one found: often one alone, but one packet may change what another meets.
+fn fewest(text: &str, form: Form, mut packets: Vec<Packet>) -> (Vec<Packet>, Option<Disagreement>) {
+    let fails = |some: &[Packet]| differences(text, form, some.to_vec()).0.into_iter().next();
+    let mut last = fails(&packets);
+    let mut size = packets.len().div_ceil(2);
+    while size > 0 {
+        let mut at = 0;
+        while at < packets.len() && packets.len() > 1 {
+            let end = (at + size).min(packets.len());
+            let rest = [&packets[..at], &packets[end..]].concat();
+            match fails(&rest) {
+                Some(found) => (packets, last) = (rest, Some(found)),
+                None => at = end,
+            }
+        }
+        size /= 2;
+    }
+    (packets, last)
 }
 
 /// Rounds of generated specs until `enough` says so.
@@ -150,7 +175,7 @@ fn rounds(seed: u64, forms: &[Form], count: usize, mut enough: impl FnMut(usize)
         let form = forms[round % forms.len()];
         let tree = specs.new_tree(&mut runner).unwrap();
         let seed = seed.wrapping_add(round as u64);
-        let (found, tally) = differences(&tree.current(), form, seed, count);
+        let (found, tally) = differences(&tree.current(), form, packets(&tree.current(), seed, count));
         if !found.is_empty() {
             panic!("seed {seed}, round {round}: {} disagreements\n{}", found.len(), shrunk(tree, form, seed, count));
         }

@@ -5,7 +5,7 @@ mod support;
 use fwc::backend::Header;
 use fwc::backend::nft::Program;
 use fwc::backend::nft::netlink::{Messages, messages};
-use fwc::dump::{Dump, netlink};
+use fwc::dump::{Dump, Verdict, netlink, nft_json};
 use fwc::kernel::listing::{all_tables, own_table};
 use fwc::kernel::socket::Socket;
 use fwc::kernel::transaction::Transaction;
@@ -27,7 +27,7 @@ fn specs() -> Vec<(String, Messages)> {
 }
 
 /// Every chain and rule in words, chains in the order of their names: nothing promises in which order the kernel lists them.
-fn words(dump: &Dump) -> String {
+fn words_of(dump: &Dump) -> String {
     let mut chains: Vec<String> = Vec::new();
     for chain in &dump.chains {
         let mut text = format!("{} {} {:?}\n", chain.table, chain.name, chain.base);
@@ -82,7 +82,7 @@ fn the_kernel_lists_what_was_sent() {
         for listed in [own, all] {
             let listed = netlink::of_messages(&listed, &mut Sources::default(), "listed").unwrap();
             understood(&listed, &name);
-            same(&words(&sent(&messages)), &words(&listed), &name);
+            same(&words_of(&sent(&messages)), &words_of(&listed), &name);
         }
     }
 }
@@ -99,4 +99,70 @@ fn a_rule_has_its_line_in_the_listing() {
         assert!(sources.at(chain.place).starts_with(&format!("chain {}", chain.name)));
         assert_eq!(sources.position(rule.place).name, "live table inet fwc");
     }
+}
+
+/// What nft prints as JSON in the namespace.
+fn json(namespace: &Namespace, words: &[&str]) -> Dump {
+    let text = namespace.ok([&["nft", "-j", "list"], words].concat());
+    nft_json::read("ruleset.json", &text, &mut Sources::default())
+}
+
+#[test]
+fn the_json_of_nft_says_what_was_sent() {
+    for (name, messages) in specs() {
+        let namespace = Namespace::new("json");
+        namespace.enter(|| Transaction::new(&messages).commit(&mut Socket::open().unwrap()).map(drop)).unwrap();
+        for words in [&["ruleset"][..], &["table", "inet", "fwc"]] {
+            let printed = json(&namespace, words);
+            understood(&printed, &name);
+            same(&words_of(&sent(&messages)), &words_of(&printed), &name);
+        }
+    }
+}
+
+#[test]
+fn foreign_rules_mean_the_same_to_both_readers() {
+    let namespace = Namespace::new("foreign");
+    namespace.write_nft(include_str!("dump_readers/foreign.nft"));
+    let printed = json(&namespace, &["ruleset"]);
+    let bytes = namespace.enter(|| all_tables(&mut Socket::open().unwrap())).unwrap();
+    let listed = netlink::of_messages(&bytes, &mut Sources::default(), "listed").unwrap();
+    assert_eq!(printed.unread.len(), listed.unread.len());
+    let (mut compared, mut opaque) = (0, Vec::new());
+    for chain in &listed.chains {
+        let same_chain = |other: &&fwc::dump::Chain| (&other.table, &other.name) == (&chain.table, &chain.name);
+        let other = printed.chains.iter().find(same_chain).expect("the chain");
+        assert_eq!((chain.base, chain.family, chain.rules.len()), (other.base, other.family, other.rules.len()));
+        for (left, right) in chain.rules.iter().zip(&other.rules) {
+            let words = (listed.words(left), printed.words(right));
+            assert_eq!(is_understood(left), is_understood(right), "{words:?}");
+            assert_eq!(left.comment, right.comment);
+            if is_understood(left) {
+                compared += 1;
+                assert_eq!(format!("{:?}", left.conditions), format!("{:?}", right.conditions), "{words:?}");
+                let same = left.verdict == right.verdict || matches!(left.verdict, Verdict::Jump(_) | Verdict::Goto(_));
+                assert!(same, "{words:?}");
+            } else {
+                opaque.push(words.1);
+            }
+        }
+    }
+    let expected = include_str!("dump_readers/opaque.txt");
+    same(expected, &(opaque.join("\n") + "\n"), "what is not understood");
+    assert!(compared > 60, "{compared}");
+}
+
+/// Whether every condition and the verdict of a rule are understood.
+fn is_understood(rule: &fwc::dump::Rule) -> bool {
+    rule.conditions.iter().all(|one| one.test.is_understood()) && !matches!(rule.verdict, Verdict::Unknown(_))
+}
+
+#[test]
+fn what_is_not_json_says_where() {
+    let mut sources = Sources::default();
+    let dump = nft_json::read("broken.json", "{\"nftables\": [\n  {\"table\" oops}]}", &mut sources);
+    assert_eq!(dump.unread.len(), 1);
+    assert_eq!(sources.position(dump.unread[0].place).to_string(), "broken.json:2:12");
+    let dump = nft_json::read("other.json", "[]", &mut sources);
+    assert_eq!((dump.unread.len(), dump.chains.len()), (1, 0));
 }

@@ -92,6 +92,11 @@ proptest! {
     }
 
     #[test]
+    fn every_spec_that_tracks_nothing_means_what_it_says(text in generate::quiet_spec()) {
+        prop_assert_eq!(broken(&compile(&text)), Vec::<String>::new(), "{}", text);
+    }
+
+    #[test]
     fn every_spec_with_nat_means_what_it_says(text in generate::nat_spec()) {
         prop_assert_eq!(broken(&compile(&text)), Vec::<String>::new(), "{}", text);
     }

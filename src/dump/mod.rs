@@ -6,11 +6,12 @@
 //!
 //! Values are in host byte order. Chains are jumped to by [`ChainId`], so a jump into nowhere cannot be written down.
 
+mod builder;
 mod cycles;
-pub mod foreign;
 pub mod ipset;
 mod listing;
 pub mod netlink;
+pub mod nft_json;
 pub mod nft_text;
 mod of_ruleset;
 mod words;

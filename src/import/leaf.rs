@@ -125,7 +125,8 @@ impl<'a> Walker<'a, '_> {
                     }
                 }
                 let untracked = if early { marked.clone() } else { untracked.clone() };
-                let moment = Moment { hook, after_conntrack: !early, untracked };
+                let never = self.space.engine.none();
+                let moment = Moment { hook, after_conntrack: !early, untracked, never };
                 let accepted = self.space.engine.none();
                 let mut stage = Stage { path, family, base_chain, base, moment, accepted };
                 let (enter, others) = self.entering(&stage, &reach)?;

@@ -1,7 +1,7 @@
 //! Which kind of file a text is, and several files as one ruleset.
 
 use crate::dump::ipset::Ipsets;
-use crate::dump::{Chain, ChainId, Dump, Verdict, xtables};
+use crate::dump::{Chain, ChainId, Dump, Verdict, nft_json, xtables};
 use crate::net::Family;
 use crate::source::{FileId, Sources};
 
@@ -17,7 +17,7 @@ enum Kind {
 ///
 /// # Errors
 /// With a sentence, when a text is none of these.
-pub fn read(files: &[FileId], sources: &Sources) -> Result<Dump, String> {
+pub fn read(files: &[FileId], sources: &mut Sources) -> Result<Dump, String> {
     let mut texts = Vec::new();
     for &file in files {
         let Some(source) = sources.get(file) else { continue };
@@ -27,21 +27,21 @@ pub fn read(files: &[FileId], sources: &Sources) -> Result<Dump, String> {
                 source.name
             )
         })?;
-        texts.push((file, source, kind));
+        texts.push((file, source.name.clone(), source.text.clone(), kind));
     }
     let sets: Vec<&str> =
-        texts.iter().filter(|(_, _, kind)| *kind == Kind::Ipset).map(|(_, source, _)| source.text.as_str()).collect();
+        texts.iter().filter(|(.., kind)| *kind == Kind::Ipset).map(|(_, _, text, _)| text.as_str()).collect();
     let ipsets = Ipsets::read(&sets.join("\n"));
     let mut all = Dump::default();
-    for (file, source, kind) in texts {
+    for (file, name, text, kind) in texts {
         match kind {
             Kind::Xtables => {
-                let hint = if source.name.contains('6') { Family::V6 } else { Family::V4 };
-                let family = xtables::guess_family(&source.text).unwrap_or(hint);
-                add(&mut all, xtables::read(file, &source.text, family, &ipsets));
+                let hint = if name.contains('6') { Family::V6 } else { Family::V4 };
+                let family = xtables::guess_family(&text).unwrap_or(hint);
+                add(&mut all, xtables::read(file, &text, family, &ipsets));
             }
             Kind::Ipset => {}
-            Kind::NftJson => return Err(format!("{} is JSON of nft, which is not read yet", source.name)),
+            Kind::NftJson => add(&mut all, nft_json::read(&name, &text, sources)),
         }
     }
     if all.families.is_empty() {

@@ -114,7 +114,13 @@ impl Engine {
     /// An engine without any bits yet.
     #[must_use]
     pub fn new() -> Self {
-        let manager = bcdd::new_manager(NODES, REMEMBERED, 1);
+        Engine::within(NODES)
+    }
+
+    /// The same, with a limit of nodes.
+    #[must_use]
+    pub fn within(nodes: usize) -> Self {
+        let manager = bcdd::new_manager(nodes, REMEMBERED.min(nodes.next_power_of_two()), 1);
         let (all, none) = manager.with_manager_shared(|manager| (BCDDFunction::t(manager), BCDDFunction::f(manager)));
         Engine { manager, bits: RefCell::new(Vec::new()), all: Set(all), none: Set(none) }
     }

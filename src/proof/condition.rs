@@ -18,6 +18,8 @@ pub struct Moment {
     pub after_conntrack: bool,
     /// The packets that are marked as untracked by now.
     pub untracked: Set,
+    /// The packets that conntrack has looked at by now and does not follow by itself.
+    pub never: Set,
 }
 
 impl Moment {
@@ -65,9 +67,13 @@ pub struct Conditions<'s> {
     space: &'s Space,
     /// Whether source and destination change places: what a rule says of a packet, asked of the packet that answers it.
     mirrored: bool,
-    addresses: RefCell<HashMap<(usize, Field), Set>>,
+    /// With the set itself, so that no other one takes its place in memory.
+    addresses: RefCell<HashMap<(*const AddressSet, Field), (Arc<AddressSet>, Set)>>,
     keys: RefCell<HashMap<Looked, Set>>,
 }
+
+/// What lists of conditions have in common: the fields of which each asks for one value, and all else.
+type Group<'c> = (Vec<Selector>, Vec<&'c Condition>);
 
 /// A set, and what is looked up in it.
 type Looked = (Arc<Keys>, Vec<Selector>);
@@ -93,7 +99,7 @@ impl<'s> Conditions<'s> {
     ///
     /// Lists that ask for single values of the same fields, as the rules of a thousand services do, are taken together like the elements of a set.
     pub fn any<'c>(&self, lists: impl Iterator<Item = &'c [Condition]>, moment: &Moment) -> Result<Set> {
-        let mut groups: HashMap<(Vec<Selector>, Vec<&Condition>), Vec<Vec<Value>>> = HashMap::new();
+        let mut groups: HashMap<Group<'_>, Vec<Vec<Value>>> = HashMap::new();
         for list in lists {
             let (fields, others) = single_values(list);
             let (selectors, values) = fields.into_iter().unzip();
@@ -200,14 +206,13 @@ impl<'s> Conditions<'s> {
     }
 
     fn address(&self, field: Field, set: &Arc<AddressSet>) -> Result<Set> {
-        // The dump that holds the set outlives this.
-        let key = (Arc::as_ptr(set) as usize, field);
-        if let Some(known) = self.addresses.borrow().get(&key) {
+        let key = (Arc::as_ptr(set), field);
+        if let Some((_, known)) = self.addresses.borrow().get(&key) {
             return Ok(known.clone());
         }
         let made = self.space.address(field, set)?;
         if set.v4.ranges().len() + set.v6.ranges().len() > 1 {
-            self.addresses.borrow_mut().insert(key, made.clone());
+            self.addresses.borrow_mut().insert(key, (Arc::clone(set), made.clone()));
         }
         Ok(made)
     }
@@ -220,8 +225,9 @@ impl<'s> Conditions<'s> {
             (false, true) => space.engine.all(),
             (false, false) => space.engine.none(),
         };
-        let tracked = said.minus(&moment.untracked)?;
-        if states.untracked { tracked.or(&moment.untracked) } else { Ok(tracked) }
+        let untracked = moment.untracked.or(&moment.never)?;
+        let tracked = said.minus(&untracked)?;
+        if states.untracked { tracked.or(&untracked) } else { Ok(tracked) }
     }
 
     fn keys(&self, selectors: &[Selector], keys: &Arc<Keys>, moment: &Moment) -> Result<Set> {

@@ -3,6 +3,8 @@
 //!
 //! Each function is a sentence of the contract. No order of rules, no chains: only which packets are untracked, which are accepted.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::bdd::{Result, Set};
@@ -12,7 +14,7 @@ use super::space::{Field, Space};
 use super::way::Path;
 use crate::dump::{Condition, Hook, InterfacePattern, Parts, Side, States, Test, Way};
 use crate::net::{AddressSet, Family, PortSet, Protocol, RangeSet};
-use crate::policy::{Addresses, Entry, Policy, Role, Server, TranslationKind, Transport};
+use crate::policy::{AddressSetId, Addresses, Entry, Policy, Role, Server, TranslationKind, Transport};
 use crate::ruleset::Leg;
 use crate::spec::{Fate, NatConflict, Tracking};
 
@@ -24,6 +26,9 @@ pub const LINK_LOCAL: (u128, u128) =
 const ERRORS_V4: [u8; 3] = [3, 11, 12];
 const ERRORS_V6: [u8; 4] = [1, 2, 3, 4];
 const LINK_V6: [u8; 9] = [130, 131, 132, 133, 134, 135, 136, 137, 143];
+
+/// An ICMPv6 redirect is followed like any other message.
+const REDIRECT_V6: u8 = 137;
 
 const SYN: u8 = 2;
 const ACK: u8 = 16;
@@ -50,13 +55,15 @@ pub struct Reader<'a> {
     space: &'a Space,
     policy: &'a Policy,
     conditions: Conditions<'a>,
+    /// The sets of the policy that have been asked for.
+    sets: RefCell<HashMap<AddressSetId, Arc<AddressSet>>>,
 }
 
 impl<'a> Reader<'a> {
     /// Of a policy, in a space that has surveyed it.
     #[must_use]
     pub fn new(space: &'a Space, policy: &'a Policy) -> Self {
-        Reader { space, policy, conditions: Conditions::new(space, false) }
+        Reader { space, policy, conditions: Conditions::new(space, false), sets: RefCell::default() }
     }
 
     /// What it means on a path. `None` where fwc does not touch the hook.
@@ -143,8 +150,8 @@ impl<'a> Reader<'a> {
 
     /// The packets that meet one of the lists. None of them asks conntrack.
     fn any(&self, lists: &[Vec<Condition>]) -> Result<Set> {
-        let untracked = self.space.engine.none();
-        let moment = Moment { hook: Hook::Forward, after_conntrack: true, untracked };
+        let none = self.space.engine.none();
+        let moment = Moment { hook: Hook::Forward, after_conntrack: true, untracked: none.clone(), never: none };
         self.conditions.any(lists.iter().map(Vec::as_slice), &moment)
     }
 
@@ -366,10 +373,13 @@ impl<'a> Reader<'a> {
     fn among(&self, side: Side, addresses: Addresses) -> Option<Condition> {
         let set = match addresses {
             Addresses::Any => return None,
-            Addresses::Range(range) => [range].into_iter().collect(),
-            Addresses::Set(id) => self.policy.sets.get(id).clone(),
+            Addresses::Range(range) => Arc::new([range].into_iter().collect()),
+            Addresses::Set(id) => {
+                let mut sets = self.sets.borrow_mut();
+                Arc::clone(sets.entry(id).or_insert_with(|| Arc::new(self.policy.sets.get(id).clone())))
+            }
         };
-        Some(Condition::is(Test::Address(side, Arc::new(set))))
+        Some(Condition::is(Test::Address(side, set)))
     }
 
     fn entries(&self, tracking: Tracking) -> impl Iterator<Item = &'a Entry> {
@@ -403,9 +413,17 @@ impl<'a> Reader<'a> {
         ports.and(&self.space.protocol(&RangeSet::single(Protocol::UDP.number()))?)
     }
 
+    /// Neighbour discovery and multicast listener messages: conntrack follows none that is sound.
+    fn never_tracked(&self) -> Result<Set> {
+        let invalid = self.space.state(States { invalid: true, ..States::default() })?;
+        let types: Vec<u8> = LINK_V6.into_iter().filter(|kind| *kind != REDIRECT_V6).collect();
+        self.icmp(Family::V6, &types)?.minus(&invalid)
+    }
+
     /// What conntrack says of packets that are not marked.
     fn state(&self, states: States, untracked: &Set) -> Result<Set> {
-        let moment = Moment { hook: Hook::Input, after_conntrack: true, untracked: untracked.clone() };
+        let never = self.never_tracked()?;
+        let moment = Moment { hook: Hook::Input, after_conntrack: true, untracked: untracked.clone(), never };
         let condition = Condition::is(Test::State(states));
         self.conditions.all(&[condition], &moment)
     }

@@ -89,10 +89,14 @@ pub fn icmp(family: Family) -> u8 {
 impl Space {
     /// A space in which everything that the survey has seen can be told apart.
     pub fn of(survey: &Survey) -> Result<Space> {
+        Space::with(Engine::new(), survey)
+    }
+
+    /// The same, with an engine of one's own.
+    pub fn with(engine: Engine, survey: &Survey) -> Result<Space> {
         let (v4, v6) = (Partition::of(&survey.v4, u32::MAX.into()), Partition::of(&survey.v6, u128::MAX));
         let ports = Partition::of(&survey.ports, u16::MAX.into());
         let names = Names::of(&survey.interfaces);
-        let engine = Engine::new();
         let (address, port, name) = (v4.bits().max(v6.bits()), ports.bits(), names.bits());
         let layout = Layout {
             family: engine.add(1)?,
@@ -296,11 +300,11 @@ impl Space {
         self.names.named()
     }
 
-    /// Packets with an address that examples use, of a class that no rule names if there is one.
-    pub(super) fn usual_address(&self, side: Side, family: Family) -> Result<Set> {
-        let value = match (family, side) {
-            (Family::V4, Side::Source) => 0xc633_6407,
-            (Family::V4, Side::Destination) => 0xcb00_7105,
+    /// Packets with an address that examples use: the peer's, or this host's.
+    pub(super) fn usual_address(&self, side: Side, family: Family, outgoing: bool) -> Result<Set> {
+        let value = match (family, (side == Side::Source) != outgoing) {
+            (Family::V4, true) => 0xc633_6407,
+            (Family::V4, false) => 0xcb00_7105,
             (Family::V6, _) => 0x2001_0db8_0000_0000_0000_0000_0000_0007,
         };
         self.family(family)?.and(&self.range(Field::Address(side), family, (value, value))?)

@@ -10,7 +10,7 @@ use super::space::Space;
 use crate::dump::{
     Base, Chain, ChainKind, Dump, Effect, Hook, InterfacePattern, Rule, Side, States, Translation, Verdict, Way,
 };
-use crate::net::Family;
+use crate::net::{Family, RangeSet};
 use crate::spec::Fate;
 
 /// Where a packet goes.
@@ -41,6 +41,8 @@ impl Path {
 
 /// Conntrack's priority in prerouting and output (`NF_IP_PRI_CONNTRACK`).
 const CONNTRACK: i32 = -200;
+/// Types of ICMPv6 that conntrack never follows.
+const NEVER_TRACKED: [u8; 8] = [130, 131, 132, 133, 134, 135, 136, 143];
 /// Deep enough for every ruleset that the kernel takes (`NFT_JUMP_STACK_SIZE`, and the stack of xtables).
 const DEPTH: usize = 64;
 
@@ -136,7 +138,12 @@ impl<'a> Walk<'a> {
     fn family(&self, path: Path, family: Family, only_raw: bool) -> Result<Outcome> {
         let none = self.space.engine.none();
         let domain = self.domain(path, family)?;
-        let moment = Moment { hook: Hook::Prerouting, after_conntrack: false, untracked: self.before(path, &domain)? };
+        let moment = Moment {
+            hook: Hook::Prerouting,
+            after_conntrack: false,
+            untracked: self.before(path, &domain)?,
+            never: none.clone(),
+        };
         let mut state = State { path, moment, translations: BTreeMap::new(), missed: none };
         let mut reach = domain.clone();
         let mut entered = None;
@@ -181,8 +188,17 @@ impl<'a> Walk<'a> {
         self.space.came_untracked()?.and(&lo)?.and(domain)
     }
 
+    fn never(&self) -> Result<Set> {
+        let invalid = self.space.state(States { invalid: true, ..States::default() })?;
+        let never = RangeSet::from_ranges(NEVER_TRACKED.map(|kind| (kind, kind)));
+        self.space.icmp(Family::V6, &never, &RangeSet::all())?.minus(&invalid)
+    }
+
     /// Behind raw, a packet of a translated flow has another destination than raw saw: raw says nothing about it. It is tracked.
+    ///
+    /// Conntrack itself never follows neighbour discovery and multicast listener messages, unless they are damaged (`nf_conntrack_icmpv6_error`).
     fn translate(&self, state: &mut State, reach: Set, domain: &Set) -> Result<Set> {
+        state.moment.never = self.never()?;
         if state.path == Path::Out {
             return Ok(reach);
         }
@@ -205,7 +221,7 @@ impl<'a> Walk<'a> {
     /// Only the first packet of a tracked flow comes into a NAT chain.
     fn nat(&self, state: &mut State, chain: &Chain, reach: &Set) -> Result<End> {
         let new = self.space.state(States { new: true, ..States::default() })?;
-        let others = reach.minus(&new)?.or(&reach.and(&state.moment.untracked)?)?;
+        let others = reach.minus(&new)?.or(&reach.and(&state.moment.untracked.or(&state.moment.never)?)?)?;
         // What would become of untracked packets if they were not.
         let untracked = reach.and(&state.moment.untracked)?;
         let marked = std::mem::replace(&mut state.moment.untracked, self.space.engine.none());
@@ -297,7 +313,12 @@ impl<'a> Walk<'a> {
         for &hook in path.hooks() {
             for (chain, base) in self.dump.at(hook, family) {
                 let early = matches!(hook, Hook::Prerouting | Hook::Output) && base.priority < CONNTRACK;
-                let moment = Moment { hook, after_conntrack: !early, untracked: outcome.untracked.clone() };
+                let moment = Moment {
+                    hook,
+                    after_conntrack: !early,
+                    untracked: outcome.untracked.clone(),
+                    never: self.never()?,
+                };
                 if base.kind == ChainKind::Nat && outcome.untracked.has(packet) {
                     continue;
                 }

@@ -128,7 +128,7 @@ fn plainest(space: &Space, mut set: Set, path: Path) -> Result<Set> {
     ];
     for side in [Side::Source, Side::Destination] {
         for family in Family::BOTH {
-            wishes.push(space.usual_address(side, family)?);
+            wishes.push(space.usual_address(side, family, path == Path::Out)?);
         }
         wishes.push(space.usual_port(side)?);
     }

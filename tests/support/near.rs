@@ -65,6 +65,23 @@ pub fn packet(ruleset: &Ruleset, dice: &mut Dice) -> Packet {
         translated_from: None,
     }
     .translated(ruleset, rule, dice)
+    .possible()
+}
+
+trait Possible {
+    fn possible(self) -> Packet;
+}
+
+impl Possible for Packet {
+    /// Conntrack follows no neighbour discovery that is sound: of the states, only invalid can be one's.
+    fn possible(self) -> Packet {
+        match self.header {
+            PacketHeader::Icmp(130..=136 | 143) if self.family() == Family::V6 => {
+                Packet { state: State::Invalid, ..self }
+            }
+            _ => self,
+        }
+    }
 }
 
 trait Translated {

@@ -1,5 +1,6 @@
 //! `fwc test SPEC`: the spec's tests, held against its rules.
 
+mod kernel;
 mod report;
 
 use std::fmt::Write as _;
@@ -7,6 +8,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use super::host::sandbox::Sandbox;
 use super::journey::{Told, fate, journey_json, packet_json, place_json, tracking};
 use super::output::{Output, remark};
 use super::{Failure, exit};
@@ -18,6 +20,8 @@ use crate::packet::failure;
 use crate::ruleset::Leg;
 
 pub(super) fn run(output: Output, arguments: &TestArgs) -> Result<ExitCode, Failure> {
+    // The namespace has to be made while the process has one thread and nothing else has happened.
+    let sandbox = arguments.kernel.then(Sandbox::enter);
     let outcome = compile::check(&arguments.spec);
     let Some(compiled) = &outcome.compiled else {
         output.diagnostics(&outcome.sources, &outcome.diagnostics);
@@ -31,17 +35,31 @@ pub(super) fn run(output: Output, arguments: &TestArgs) -> Result<ExitCode, Fail
         .collect();
     let mut found = outcome.diagnostics.clone();
     found.extend(results.iter().flat_map(|held| held.failures.iter().cloned()));
+    let kernel = sandbox.map(|sandbox| kernel::send(sandbox, compiled, results.iter().map(|held| &held.result)));
+    if let Some(kernel) = &kernel {
+        found.extend(kernel.found.iter().cloned());
+    }
     diagnostic::sort(&mut found);
     output.diagnostics(&outcome.sources, &found);
     match arguments.report {
         Some(Report::Junit) => output.data(&report::junit(&name, told, &results))?,
         Some(Report::Tap) => output.data(&report::tap(told, &results))?,
-        None => output.result(&human(&name, told, &results), &document(&name, told, &results))?,
+        None => {
+            let mut text = human(&name, told, &results);
+            let mut document = document(&name, told, &results);
+            if let Some(kernel) = &kernel {
+                let _ = writeln!(text, "{name}: {}", kernel.words());
+                document["kernel"] = kernel.json();
+            }
+            output.result(&text, &document)?;
+        }
     }
     if results.is_empty() && !output.is_json() {
         remark(&format!("{name} has no `tests`"));
     }
-    Ok(if results.iter().all(|held| held.result.passed()) { ExitCode::SUCCESS } else { ExitCode::from(exit::REFUSED) })
+    let shown = kernel.is_none_or(|kernel| kernel.found.is_empty());
+    let passed = results.iter().all(|held| held.result.passed());
+    Ok(if passed && shown { ExitCode::SUCCESS } else { ExitCode::from(exit::REFUSED) })
 }
 
 /// A test's result with what is wrong with it.

@@ -1,6 +1,7 @@
 //! The forms that are held against the rules: what fwc writes, read back from its own bytes, and what is loaded or lies in a file.
 
 use std::io::Read;
+use std::path::Path;
 
 use super::super::Failure;
 use super::super::host::load;
@@ -8,9 +9,11 @@ use crate::backend::{Header, iptables};
 use crate::cli::VerifyArgs;
 use crate::compile::Compiled;
 use crate::diagnostic::Diagnostic;
-use crate::diagnostic::finding::form_differs;
+use crate::diagnostic::finding::{form_differs, ruleset_differs};
 use crate::dump::ipset::Ipsets;
-use crate::dump::{Dump, foreign, netlink, nft_text, xtables};
+use crate::dump::{Dump, netlink, nft_text, xtables};
+use crate::import;
+use crate::kernel::listing;
 use crate::net::Family;
 use crate::source::Sources;
 
@@ -33,7 +36,15 @@ pub(super) fn all(
 ) -> Result<Vec<Form>, Failure> {
     let mut forms = own(compiled, sources, diagnostics);
     for against in &arguments.against {
-        forms.push(file(against, sources)?);
+        let form = if against.as_os_str() == "live" {
+            super::super::host::enter(arguments.netns.as_deref()).and_then(|()| live(sources))
+        } else {
+            file(against, sources)?
+        };
+        match form {
+            Ok(form) => forms.push(form),
+            Err(diagnostic) => diagnostics.push(diagnostic),
+        }
     }
     Ok(forms)
 }
@@ -63,16 +74,38 @@ fn own(compiled: &Compiled, sources: &mut Sources, diagnostics: &mut Vec<Diagnos
     forms
 }
 
-/// A file of another tool, or of fwc.
-fn file(path: &std::path::Path, sources: &mut Sources) -> Result<Form, Failure> {
-    let name = if path.as_os_str() == "-" { "<stdin>".to_string() } else { path.display().to_string() };
-    let text = if path.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map(|_| text)
+/// The table that is loaded.
+fn live(sources: &mut Sources) -> Result<Form, Diagnostic> {
+    let mut socket = super::super::host::socket()?;
+    let bytes = listing::own_table(&mut socket).map_err(|error| super::super::host::kernel_failure(&error))?;
+    if bytes.is_empty() {
+        return Err(ruleset_differs::absent("live table inet fwc"));
+    }
+    let name = "the live table inet fwc".to_string();
+    match netlink::of_messages(&bytes, sources, "live table inet fwc") {
+        Ok(dump) => Ok(Form { name, dump, own: false }),
+        Err(why) => Err(ruleset_differs::unread(&name, &why.to_string())),
+    }
+}
+
+/// A file of another tool, or of fwc. The ipset file that stands beside a file of iptables is read with it.
+fn file(path: &Path, sources: &mut Sources) -> Result<Result<Form, Diagnostic>, Failure> {
+    let is_stdin = path.as_os_str() == "-";
+    let name = if is_stdin { "<stdin>".to_string() } else { path.display().to_string() };
+    let mut text = String::new();
+    let read = if is_stdin {
+        std::io::stdin().read_to_string(&mut text)
     } else {
-        std::fs::read_to_string(path)
+        std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text))
     };
-    let text = text.map_err(|error| Failure::Io(format!("reading {name}"), error))?;
-    let beside = std::fs::read_to_string(path.with_extension("ipset")).unwrap_or_default();
-    Ok(Form { dump: foreign::read(&name, &text, &Ipsets::read(&beside), sources), name, own: false })
+    read.map_err(|error| Failure::Io(format!("reading {name}"), error))?;
+    let mut files = vec![sources.add(name.as_str(), text)];
+    let beside = path.with_extension("ipset");
+    if let Ok(sets) = std::fs::read_to_string(&beside) {
+        files.push(sources.add(beside.display().to_string(), sets));
+    }
+    Ok(match import::read(&files, sources) {
+        Ok(dump) => Ok(Form { name, dump, own: false }),
+        Err(why) => Err(ruleset_differs::unread(&name, &why)),
+    })
 }

@@ -16,7 +16,9 @@ pub mod half_pair;
 pub mod host_bits;
 pub mod host_failure;
 pub mod interface;
+pub mod kernel_disagrees;
 pub mod kernel_refused;
+pub mod kernel_unreached;
 pub mod legs_apart;
 pub mod live_nat;
 pub mod loaded_differs;
@@ -114,6 +116,8 @@ pub const ALL: &[&Finding] = &[
     &host_failure::FINDING,
     &test_failed::FINDING,
     &test_impossible::FINDING,
+    &kernel_disagrees::FINDING,
+    &kernel_unreached::FINDING,
     &legs_apart::FINDING,
     &tracking_differs::FINDING,
     &accepted_differs::FINDING,

@@ -7,7 +7,7 @@ use crate::dump::{Effect, Test, Translation, TranslationKind, Verdict};
 use crate::kernel::wire::{Fields, text, u16_at};
 
 /// What an expression is to its rule.
-pub(super) enum Action {
+pub(in crate::dump) enum Action {
     Effect(Effect),
     Asks(Test),
     AsksAnd(Test, Effect),
@@ -28,7 +28,7 @@ fn volatile(words: String) -> Test {
 }
 
 /// Reads an expression. Registers hold what NAT translates to.
-pub(super) fn of(name: &str, fields: &Fields<'_>, bytes: &[u8], registers: &Registers) -> Action {
+pub(in crate::dump) fn of(name: &str, fields: &Fields<'_>, bytes: &[u8], registers: &Registers) -> Action {
     match name {
         "counter" | "last" | "log" => harmless(name),
         "notrack" => Action::Effect(Effect::Notrack),
@@ -111,7 +111,7 @@ fn translation(name: &str, fields: &Fields<'_>, registers: &Registers) -> Transl
 }
 
 /// Matches of x_tables whose answer depends on more than the packet and its flow.
-const VOLATILE: &[&str] = &[
+pub(in crate::dump) const VOLATILE: &[&str] = &[
     "limit",
     "hashlimit",
     "recent",
@@ -151,13 +151,20 @@ fn extension_target(fields: &Fields<'_>) -> Action {
     /// `XT_CT_NOTRACK`, in the flags at the start.
     const NO_TRACK: u16 = 1;
     let (name, _, info) = extension(fields);
+    if name == "CT" && u16_at(info, 0).is_some_and(|flags| flags & NO_TRACK != 0) {
+        return Action::Effect(Effect::Notrack);
+    }
+    target(&name)
+}
+
+/// What a target of x_tables does, by its name.
+pub(in crate::dump) fn target(name: &str) -> Action {
     let words = format!("xt target {name}");
-    match name.as_str() {
+    match name {
         "LOG" | "NFLOG" | "ULOG" | "AUDIT" | "TCPMSS" | "CHECKSUM" | "CLASSIFY" | "TRACE" | "LED" | "DSCP" | "TOS"
         | "TTL" | "HL" | "RATEEST" | "IDLETIMER" => harmless(&words),
         "MARK" | "CONNMARK" => Action::Effect(Effect::Mark(words)),
         "NOTRACK" => Action::Effect(Effect::Notrack),
-        "CT" if u16_at(info, 0).is_some_and(|flags| flags & NO_TRACK != 0) => Action::Effect(Effect::Notrack),
         "CT" | "SET" | "TEE" | "SECMARK" | "CONNSECMARK" => other(words),
         "REJECT" => Action::Ends(Verdict::Reject),
         "MASQUERADE" | "SNAT" | "DNAT" | "REDIRECT" | "NETMAP" => {

@@ -8,7 +8,7 @@ use crate::net::{AddressSet, Family, RangeSet, Scalar};
 
 /// A field that the model knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
+pub(in crate::dump) enum Field {
     Address(Family, Side),
     Protocol,
     Port(Side),
@@ -21,7 +21,7 @@ pub(super) enum Field {
 
 impl Field {
     /// Bytes of it.
-    pub(super) fn width(self) -> usize {
+    pub(in crate::dump) fn width(self) -> usize {
         match self {
             Field::Address(Family::V4, _) | Field::OriginalDestination(Family::V4) => 4,
             Field::Address(Family::V6, _) | Field::OriginalDestination(Family::V6) | Field::Interface(_) => 16,
@@ -31,7 +31,7 @@ impl Field {
     }
 
     /// The field as a part of a key.
-    pub(super) fn selector(self) -> Option<Selector> {
+    pub(in crate::dump) fn selector(self) -> Option<Selector> {
         match self {
             Field::Address(family, side) => Some(Selector::Address(family, side)),
             Field::Protocol => Some(Selector::Protocol),
@@ -43,12 +43,12 @@ impl Field {
     }
 
     /// The largest value.
-    pub(super) fn largest(self) -> u128 {
+    pub(in crate::dump) fn largest(self) -> u128 {
         u128::MAX.checked_shr(128 - 8 * u32::try_from(self.width()).unwrap_or(16)).unwrap_or(u128::MAX)
     }
 
     /// The field is one of these numbers. Names of interfaces are no numbers.
-    pub(super) fn among(self, numbers: &RangeSet<u128>) -> Option<Test> {
+    pub(in crate::dump) fn among(self, numbers: &RangeSet<u128>) -> Option<Test> {
         if numbers.is_empty() {
             return Some(Test::Never);
         }
@@ -71,7 +71,7 @@ fn narrowed<T: Scalar + TryFrom<u128>>(numbers: &RangeSet<u128>) -> RangeSet<T> 
     RangeSet::from_ranges(numbers.ranges().iter().filter_map(ends))
 }
 
-pub(super) fn addresses(family: Family, numbers: &RangeSet<u128>) -> AddressSet {
+pub(in crate::dump) fn addresses(family: Family, numbers: &RangeSet<u128>) -> AddressSet {
     match family {
         Family::V4 => AddressSet { v4: narrowed(numbers), v6: RangeSet::default() },
         Family::V6 => AddressSet { v4: RangeSet::default(), v6: numbers.clone() },
@@ -79,7 +79,7 @@ pub(super) fn addresses(family: Family, numbers: &RangeSet<u128>) -> AddressSet 
 }
 
 /// The numbers that are `value` under a mask whose ones all stand before its zeroes.
-pub(super) fn under_prefix(value: &[u8], mask: &[u8]) -> Option<(u128, u128)> {
+pub(in crate::dump) fn under_prefix(value: &[u8], mask: &[u8]) -> Option<(u128, u128)> {
     let bits = u32::try_from(mask.len()).ok()?.checked_mul(8).filter(|bits| (1..=128).contains(bits))?;
     let (value, mask) = (wire::big_endian(value)?, wire::big_endian(mask)?);
     let all = u128::MAX >> (128 - bits);
@@ -88,12 +88,12 @@ pub(super) fn under_prefix(value: &[u8], mask: &[u8]) -> Option<(u128, u128)> {
 }
 
 /// An interface's name as the kernel compares it: without a final NUL it is the start of names.
-pub(super) fn interface(bytes: &[u8]) -> Option<InterfacePattern> {
+pub(in crate::dump) fn interface(bytes: &[u8]) -> Option<InterfacePattern> {
     (bytes.len() <= 16).then(|| InterfacePattern { name: wire::text(bytes), prefix: !bytes.contains(&0) })
 }
 
 /// Adds a condition; what is said of one field in two steps, as the two ends of a range, becomes one test.
-pub(super) fn push(conditions: &mut Vec<Condition>, next: Condition) {
+pub(in crate::dump) fn push(conditions: &mut Vec<Condition>, next: Condition) {
     if let Some(last) = conditions.last_mut()
         && !last.negated
         && !next.negated

@@ -6,7 +6,7 @@ use super::field::{Field, addresses, push};
 use super::program::{Program, unread};
 use super::question::states;
 use super::register::{Loaded, What};
-use super::set::{Group, Set};
+use super::set::{Group, Set, Target};
 use crate::dump::{Condition, Keys, Selector, States, Test};
 use crate::kernel::nf_tables::{data, element};
 use crate::kernel::wire::Fields;
@@ -30,11 +30,11 @@ pub(super) enum Shape {
 impl<'a> Program<'_, 'a> {
     pub(super) fn lookup(&mut self, fields: &Fields<'_>) {
         let Some((number, set)) = self.tables.set(self.table, fields) else {
-            return self.add(unread("lookup"));
+            return self.rule.add(unread("lookup"));
         };
         let Some(loaded) = self.registers.several(fields.number(2), set.key_length) else {
             self.registers.spoil(&format!("@{}", set.name), true);
-            return self.add(unread(&format!("lookup in @{}", set.name)));
+            return self.rule.add(unread(&format!("lookup in @{}", set.name)));
         };
         let negated = fields.number(5).unwrap_or(0) & 1 != 0;
         match fields.number(3) {
@@ -42,7 +42,7 @@ impl<'a> Program<'_, 'a> {
             Some(0) => self.verdict_map(&loaded, set),
             Some(_) => {
                 let test = self.whole(&loaded, number, set);
-                self.add(Condition::is(test));
+                self.rule.add(Condition::is(test));
                 self.registers.spoil(&format!("map @{}", set.name), set.is_volatile());
             }
             None => {
@@ -50,7 +50,7 @@ impl<'a> Program<'_, 'a> {
                 if !negated {
                     self.known.learn(&test);
                 }
-                self.add(Condition { negated, test });
+                self.rule.add(Condition { negated, test });
             }
         }
     }
@@ -125,13 +125,13 @@ impl<'a> Program<'_, 'a> {
         let found = if set.is_volatile() { None } else { self.map_ways(loaded, set) };
         let Some(ways) = found else {
             let text = format!("vmap @{}", set.name);
-            self.add(Condition::is(named(loaded, set)));
-            return self.end(crate::dump::Verdict::Unknown(text));
+            self.rule.add(Condition::is(named(loaded, set)));
+            return self.rule.end(crate::dump::Verdict::Unknown(text));
         };
         for (conditions, verdict) in ways {
-            self.way(conditions, verdict);
+            self.rule.way(conditions, verdict);
         }
-        self.ended_by_map();
+        self.rule.ended_by_map();
     }
 
     fn map_ways(&self, loaded: &[Loaded], set: &Set<'a>) -> Option<Vec<(Vec<Condition>, crate::dump::Verdict)>> {
@@ -144,9 +144,15 @@ impl<'a> Program<'_, 'a> {
         } else {
             let [one] = loaded else { return None };
             let field = self.known.field(one)?;
+            let mut groups: Vec<(Target<'a>, Vec<(u128, u128)>)> = Vec::new();
             for (range, target) in set.intervals()? {
-                let test = interval(field, range)?;
-                ways.push((vec![Condition::is(test)], self.verdict(target.0)));
+                match groups.iter_mut().find(|(known, _)| *known == target) {
+                    Some((_, ranges)) => ranges.push(range),
+                    None => groups.push((target, vec![range])),
+                }
+            }
+            for (target, ranges) in groups {
+                ways.push((vec![Condition::is(intervals(field, ranges)?)], self.verdict(target.0)));
             }
         }
         if let Some(rest) = set.catch_all() {
@@ -158,16 +164,18 @@ impl<'a> Program<'_, 'a> {
             }
             ways.push((conditions, self.verdict(rest.0)));
         }
+        // Keys are apart from each other, so the order means nothing: let it be the same for all readers.
+        ways.sort_by_cached_key(|(_, verdict)| format!("{verdict:?}"));
         Some(ways)
     }
 }
 
-fn interval(field: Field, range: (u128, u128)) -> Option<Test> {
+fn intervals(field: Field, ranges: Vec<(u128, u128)>) -> Option<Test> {
     if let Field::Interface(way) = field {
-        let name = super::set::name_range(range.0.to_be_bytes(), range.1.to_be_bytes())?;
-        return Some(Test::Interface(way, vec![name]));
+        let name = |(first, last): (u128, u128)| super::set::name_range(first.to_be_bytes(), last.to_be_bytes());
+        return Some(Test::Interface(way, ranges.into_iter().map(name).collect::<Option<_>>()?));
     }
-    field.among(&RangeSet::range(range.0, range.1))
+    field.among(&RangeSet::from_ranges(ranges))
 }
 
 /// A lookup that is not understood. Two sets of one name are in different tables or belong to different rules: the text has both.

@@ -1,11 +1,11 @@
 //! Netlink messages of nf_tables: those that fwc sends, and those with which the kernel lists what it holds.
 
-mod action;
-mod field;
+pub(super) mod action;
+pub(super) mod field;
 mod lookup;
 mod program;
-mod question;
-mod register;
+pub(super) mod question;
+pub(super) mod register;
 mod set;
 
 use std::cell::RefCell;

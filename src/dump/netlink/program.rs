@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::Tables;
 use super::action::{self, Action};
-use super::field::push;
 use super::question::{Known, opaque};
 use super::register::{Loaded, Registers, What, hex};
+use crate::dump::builder::RuleBuilder;
 use crate::dump::listing::DraftWay;
-use crate::dump::{Condition, Effect, Test, Verdict};
+use crate::dump::{Condition, Test, Verdict};
 use crate::kernel::nf_tables::{data, expression};
 use crate::kernel::wire::{self, Fields, Malformed, big_endian};
 use crate::net::{Family, RangeSet};
@@ -19,11 +19,7 @@ pub(super) struct Program<'t, 'a> {
     pub(super) table: usize,
     pub(super) registers: Registers,
     pub(super) known: Known,
-    pub(super) conditions: Vec<Condition>,
-    effects: Vec<Effect>,
-    pub(super) ways: Vec<DraftWay>,
-    /// The rule's end has come.
-    ended: bool,
+    pub(super) rule: RuleBuilder,
 }
 
 impl<'t, 'a> Program<'t, 'a> {
@@ -39,20 +35,14 @@ impl<'t, 'a> Program<'t, 'a> {
             table,
             registers: Registers::default(),
             known: Known { family, protocol: None },
-            conditions: Vec::new(),
-            effects: Vec::new(),
-            ways: Vec::new(),
-            ended: false,
+            rule: RuleBuilder::default(),
         };
         for one in wire::attributes(bytes) {
             let fields = Fields::of(one?.value)?;
             let bytes = fields.get(expression::DATA).unwrap_or(&[]);
             program.take(&fields.text(expression::NAME)?, &Fields::of(bytes)?, bytes);
         }
-        if !program.ended {
-            program.end(Verdict::Continue);
-        }
-        Ok(program.ways)
+        Ok(program.rule.finish())
     }
 
     fn take(&mut self, name: &str, fields: &Fields<'_>, bytes: &[u8]) {
@@ -74,46 +64,18 @@ impl<'t, 'a> Program<'t, 'a> {
 
     fn act(&mut self, name: &str, fields: &Fields<'_>, bytes: &[u8]) {
         match action::of(name, fields, bytes, &self.registers) {
-            Action::Effect(effect) => self.effects.push(effect),
-            Action::Asks(test) => self.add(Condition::is(test)),
+            Action::Effect(effect) => self.rule.effect(effect),
+            Action::Asks(test) => self.rule.add(Condition::is(test)),
             Action::AsksAnd(test, effect) => {
-                self.add(Condition::is(test));
-                self.effects.push(effect);
+                self.rule.add(Condition::is(test));
+                self.rule.effect(effect);
             }
-            Action::Ends(verdict) => self.end(verdict),
+            Action::Ends(verdict) => self.rule.end(verdict),
             Action::Loads { volatile } => {
                 let text = format!("{name} {}", hex(bytes));
                 self.registers.spoil(&text, volatile);
             }
         }
-    }
-
-    /// Adds a condition. What the rule has done before it is asked is done all the same.
-    pub(super) fn add(&mut self, condition: Condition) {
-        if self.effects.iter().any(|effect| !matches!(effect, Effect::Harmless(_))) {
-            let (conditions, effects) = (self.conditions.clone(), std::mem::take(&mut self.effects));
-            self.ways.push(DraftWay { conditions, effects, verdict: Verdict::Continue });
-        }
-        push(&mut self.conditions, condition);
-    }
-
-    /// A way to the rule's end with more conditions.
-    pub(super) fn way(&mut self, more: Vec<Condition>, verdict: Verdict) {
-        let mut conditions = self.conditions.clone();
-        more.into_iter().for_each(|condition| push(&mut conditions, condition));
-        self.ways.push(DraftWay { conditions, effects: self.effects.clone(), verdict });
-    }
-
-    pub(super) fn end(&mut self, verdict: Verdict) {
-        if !self.ended {
-            self.ended = true;
-            self.way(Vec::new(), verdict);
-        }
-    }
-
-    /// The verdict map has said everything.
-    pub(super) fn ended_by_map(&mut self) {
-        self.ended = true;
     }
 
     fn load(&mut self, register: Option<u64>, what: What, length: usize) {
@@ -206,7 +168,7 @@ impl<'t, 'a> Program<'t, 'a> {
             self.load(fields.number(1), What::Constant(bytes.to_vec()), bytes.len());
         } else {
             let verdict = self.verdict(fields.get(2));
-            self.end(verdict);
+            self.rule.end(verdict);
         }
     }
 
@@ -231,18 +193,18 @@ impl<'t, 'a> Program<'t, 'a> {
 
     fn compare(&mut self, fields: &Fields<'_>) {
         let (Some(wanted), operator) = (value(fields, 3), fields.number(2).unwrap_or(0)) else {
-            return self.add(unread("cmp"));
+            return self.rule.add(unread("cmp"));
         };
-        let Some(loaded) = self.loaded(fields.number(1), wanted.len()) else { return self.add(unread("cmp")) };
+        let Some(loaded) = self.loaded(fields.number(1), wanted.len()) else { return self.rule.add(unread("cmp")) };
         match operator {
             0 | 1 => {
                 for one in self.known.equal(&loaded, wanted, operator == 1) {
-                    self.add(one);
+                    self.rule.add(one);
                 }
             }
             _ => {
                 let condition = self.ordered(&loaded, wanted, operator);
-                self.add(condition);
+                self.rule.add(condition);
             }
         }
     }
@@ -284,15 +246,17 @@ impl<'t, 'a> Program<'t, 'a> {
     }
 
     fn range(&mut self, fields: &Fields<'_>) {
-        let (Some(from), Some(to)) = (value(fields, 3), value(fields, 4)) else { return self.add(unread("range")) };
-        let Some(loaded) = self.loaded(fields.number(1), from.len()) else { return self.add(unread("range")) };
+        let (Some(from), Some(to)) = (value(fields, 3), value(fields, 4)) else {
+            return self.rule.add(unread("range"));
+        };
+        let Some(loaded) = self.loaded(fields.number(1), from.len()) else { return self.rule.add(unread("range")) };
         let negated = fields.number(2).unwrap_or(0) == 1;
         let test = self
             .known
             .field(&loaded)
             .filter(|field| field.width() == from.len())
             .and_then(|field| field.among(&RangeSet::range(big_endian(from)?, big_endian(to)?)));
-        self.add(match test {
+        self.rule.add(match test {
             Some(test) => Condition { negated, test },
             None => opaque(&loaded, &format!("range {}-", hex(from)), to, negated),
         });

@@ -8,9 +8,9 @@ use crate::net::{Family, RangeSet};
 
 /// What a rule has said of its packets so far.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Known {
-    pub(super) family: Option<Family>,
-    pub(super) protocol: Option<u8>,
+pub(in crate::dump) struct Known {
+    pub(in crate::dump) family: Option<Family>,
+    pub(in crate::dump) protocol: Option<u8>,
 }
 
 /// A part of a header.
@@ -34,7 +34,7 @@ const LOOPBACK: u32 = 1;
 
 impl Known {
     /// The one field that a value is, if it is one.
-    pub(super) fn field(self, loaded: &Loaded) -> Option<Field> {
+    pub(in crate::dump) fn field(self, loaded: &Loaded) -> Option<Field> {
         if loaded.mask.is_some() {
             return None;
         }
@@ -93,8 +93,13 @@ impl Known {
     }
 
     /// The value is (or is not) this. Learns the family and the protocol.
-    pub(super) fn equal(&mut self, loaded: &Loaded, wanted: &[u8], negated: bool) -> Vec<Condition> {
+    pub(in crate::dump) fn equal(&mut self, loaded: &Loaded, wanted: &[u8], negated: bool) -> Vec<Condition> {
         let found = match &loaded.what {
+            // The start of a name is compared as far as it goes.
+            What::Meta(key @ (6 | 7)) if loaded.mask.is_none() => super::field::interface(wanted).map(|name| {
+                let way = if *key == 6 { Way::In } else { Way::Out };
+                vec![(Test::Interface(way, vec![name]), false)]
+            }),
             _ if wanted.len() != loaded.length => None,
             What::Network { offset } | What::Transport { offset } => self.header(loaded, *offset, wanted),
             What::Meta(NFPROTO | 1) => FAMILIES
@@ -104,10 +109,6 @@ impl Known {
             What::Meta(key @ (4 | 5)) => (wanted == LOOPBACK.to_ne_bytes().as_slice()).then(|| {
                 let way = if *key == 4 { Way::In } else { Way::Out };
                 vec![(Test::Interface(way, vec![InterfacePattern::exact("lo")]), false)]
-            }),
-            What::Meta(key @ (6 | 7)) => super::field::interface(wanted).map(|name| {
-                let way = if *key == 6 { Way::In } else { Way::Out };
-                vec![(Test::Interface(way, vec![name]), false)]
             }),
             What::Conntrack { key, .. } if matches!(key, 0 | 2) => {
                 bits(*key, loaded.mask.as_deref(), wanted).map(|one| vec![one])
@@ -133,7 +134,7 @@ impl Known {
     }
 
     /// What one test says of the packets.
-    pub(super) fn learn(&mut self, test: &Test) {
+    pub(in crate::dump) fn learn(&mut self, test: &Test) {
         match test {
             Test::Family(family) => self.family = Some(*family),
             Test::Protocol(set) => self.protocol = set.as_single().or(self.protocol),
@@ -223,7 +224,7 @@ fn bits(key: u64, mask: Option<&[u8]>, wanted: &[u8]) -> Option<(Test, bool)> {
 }
 
 /// The states of bits as nft shows them.
-pub(super) fn states(bits: u32) -> Option<States> {
+pub(in crate::dump) fn states(bits: u32) -> Option<States> {
     let has = |bit: u32| bits & bit != 0;
     let states = States { invalid: has(1), established: has(2), related: has(4), new: has(8), untracked: has(64) };
     (bits & !0x4f == 0 || bits == u32::MAX).then_some(states)
@@ -238,7 +239,7 @@ fn side_of(flags: u64) -> Option<Side> {
 }
 
 /// A comparison that is not understood.
-pub(super) fn opaque(loaded: &Loaded, how: &str, wanted: &[u8], negated: bool) -> Condition {
+pub(in crate::dump) fn opaque(loaded: &Loaded, how: &str, wanted: &[u8], negated: bool) -> Condition {
     let (text, volatile) = loaded.words();
     let test = Test::Opaque { text: format!("{text} {how} {}", hex(wanted)).into(), volatile };
     Condition { negated, test }

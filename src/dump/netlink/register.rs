@@ -2,7 +2,7 @@
 
 /// What an expression has loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum What {
+pub(in crate::dump) enum What {
     /// Bytes of the network header.
     Network { offset: usize },
     /// Bytes of the transport header.
@@ -23,21 +23,21 @@ pub(super) enum What {
 
 /// A value in a register.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Loaded {
-    pub(super) what: What,
+pub(in crate::dump) struct Loaded {
+    pub(in crate::dump) what: What,
     /// Bytes.
-    pub(super) length: usize,
+    pub(in crate::dump) length: usize,
     /// Which bits count.
-    pub(super) mask: Option<Vec<u8>>,
+    pub(in crate::dump) mask: Option<Vec<u8>>,
 }
 
 impl Loaded {
-    pub(super) fn new(what: What, length: usize) -> Self {
+    pub(in crate::dump) fn new(what: What, length: usize) -> Self {
         Loaded { what, length, mask: None }
     }
 
     /// Words for what is not understood. The same words ask the same.
-    pub(super) fn words(&self) -> (String, bool) {
+    pub(in crate::dump) fn words(&self) -> (String, bool) {
         let (text, volatile) = match &self.what {
             What::Network { offset } => (format!("@nh,{},{}", offset * 8, self.length * 8), false),
             What::Transport { offset } => (format!("@th,{},{}", offset * 8, self.length * 8), false),
@@ -82,7 +82,7 @@ fn is_volatile_meta(key: u64) -> bool {
     !matches!(key, 0 | 1 | 4..=11 | 13 | 15..=19 | 21 | 22)
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(in crate::dump) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold("0x".to_string(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -92,7 +92,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 /// Sixteen words of 4 bytes, by where a value starts.
 #[derive(Debug, Default)]
-pub(super) struct Registers([Option<Loaded>; 16]);
+pub(in crate::dump) struct Registers([Option<Loaded>; 16]);
 
 /// A register's number as the word at which it starts: 1 to 4 are the old names of four words each.
 fn word(register: u64) -> Option<usize> {
@@ -105,7 +105,7 @@ fn word(register: u64) -> Option<usize> {
 }
 
 impl Registers {
-    pub(super) fn put(&mut self, register: Option<u64>, value: Loaded) {
+    pub(in crate::dump) fn put(&mut self, register: Option<u64>, value: Loaded) {
         let Some(at) = register.and_then(word) else { return };
         let words = value.length.div_ceil(4).max(1);
         // A value that reaches into these words is gone, too.
@@ -123,7 +123,7 @@ impl Registers {
         }
     }
 
-    pub(super) fn get(&self, register: Option<u64>) -> Option<&Loaded> {
+    pub(in crate::dump) fn get(&self, register: Option<u64>) -> Option<&Loaded> {
         self.at(word(register?)?)
     }
 
@@ -132,7 +132,7 @@ impl Registers {
     }
 
     /// The values from a register on that fill so many bytes, each padded to 4.
-    pub(super) fn several(&self, register: Option<u64>, bytes: usize) -> Option<Vec<Loaded>> {
+    pub(in crate::dump) fn several(&self, register: Option<u64>, bytes: usize) -> Option<Vec<Loaded>> {
         let mut at = word(register?)?;
         let first = self.at(at)?;
         if first.length == bytes {
@@ -149,7 +149,7 @@ impl Registers {
     }
 
     /// Something unknown may have been loaded anywhere.
-    pub(super) fn spoil(&mut self, text: &str, volatile: bool) {
+    pub(in crate::dump) fn spoil(&mut self, text: &str, volatile: bool) {
         for slot in &mut self.0 {
             *slot = Some(Loaded::new(What::Other { text: text.to_string(), volatile }, 4));
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::dump::{Condition, Effect, Side, States, Test};
+use crate::dump::{Condition, Effect, Side, States, Test, Verdict};
 use crate::source::Sources;
 
 fn dump(text: &str, family: Family) -> Dump {

@@ -140,7 +140,12 @@ fn neighbours(known: &Known<'_>) -> Result<Vec<Diagnostic>> {
         }
         let rest: Vec<Condition> =
             leaf.guard.iter().filter(|one| !says_untracked(one)).map(|&one| one.clone()).collect();
-        let moment = Moment { hook: leaf.base.hook, after_conntrack: true, untracked: discovery.clone() };
+        let moment = Moment {
+            hook: leaf.base.hook,
+            after_conntrack: true,
+            untracked: discovery.clone(),
+            never: known.space.engine.none(),
+        };
         let met = known.conditions.all(&rest, &moment)?.and(&discovery)?.and(&leaf.reach)?;
         if !met.is_empty() {
             found.push(neighbour_drop::report(leaf.rule.place));

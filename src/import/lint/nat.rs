@@ -22,8 +22,12 @@ pub(super) fn find(known: &Known<'_>) -> Result<Vec<Diagnostic>> {
         for (leaf, part) in known.untracking(path, &missed)? {
             let mut nat = None;
             for other in translating.iter().filter(|other| other.path == path) {
-                let moment =
-                    Moment { hook: other.base.hook, after_conntrack: true, untracked: known.space.engine.none() };
+                let moment = Moment {
+                    hook: other.base.hook,
+                    after_conntrack: true,
+                    untracked: known.space.engine.none(),
+                    never: known.space.engine.none(),
+                };
                 let conditions: Vec<_> = other.guard.iter().map(|&one| one.clone()).collect();
                 if nat.is_none() && !known.conditions.all(&conditions, &moment)?.and(&part)?.is_empty() {
                     nat = Some(other.rule.place);

@@ -48,7 +48,12 @@ fn dead(known: &Known<'_>, leaves: &[&Leaf<'_>], first: &Leaf<'_>) -> Result<Dia
     }
     for leaf in leaves {
         let untracked = known.paths.on(leaf.path).untracked.clone();
-        let moment = Moment { hook: leaf.base.hook, after_conntrack: !leaf.is_raw(), untracked };
+        let moment = Moment {
+            hook: leaf.base.hook,
+            after_conntrack: !leaf.is_raw(),
+            untracked,
+            never: known.space.engine.none(),
+        };
         let conditions: Vec<Condition> = leaf.guard.iter().map(|&one| one.clone()).collect();
         let wanted = known.conditions.all(&conditions, &moment)?.and(&known.space.family(leaf.family)?)?;
         if !wanted.is_empty() {

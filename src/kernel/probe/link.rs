@@ -4,7 +4,7 @@
 //! link-layer addresses (NOARP), so what leaves by the interface is addressed to itself, and the other end throws it away.
 
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use mnl::Bus;
 use nix::errno::Errno;
@@ -106,6 +106,23 @@ impl Links {
                 .with(OUT, &cable.interface().to_ne_bytes())
                 .with(METRIC, &(u32::from(cable.number) + 10).to_ne_bytes());
             self.socket.command("add a route", &request)?;
+        }
+        self.address(cable)
+    }
+
+    /// Gives an interface addresses of both families, to which redirects and masquerading translate. No packet can have the one, and no
+    /// spec is likely to name the other.
+    fn address(&mut self, cable: &Cable) -> Result<(), KernelError> {
+        let [high, low] = (cable.number + 1).to_be_bytes();
+        let v6 = Ipv6Addr::new(0xfd66, 0x7763, 0, 0, 0, 0, 0, cable.number + 1);
+        for (family, bytes) in [(libc::AF_INET, vec![240, 0, high, low]), (libc::AF_INET6, v6.octets().to_vec())] {
+            let bits = u8::try_from(bytes.len() * 8).unwrap_or(0);
+            // struct ifaddrmsg: family, bits, flags (IFA_F_NODAD), scope, index.
+            let mut header = vec![u8::try_from(family).unwrap_or(0), bits, 2, 0];
+            header.extend(cable.interface().to_ne_bytes());
+            // IFA_ADDRESS 1, IFA_LOCAL 2.
+            let request = Request::with_header(libc::RTM_NEWADDR, CREATE, &header).with(1, &bytes).with(2, &bytes);
+            self.socket.command("add an address", &request)?;
         }
         Ok(())
     }

@@ -125,12 +125,14 @@ impl Observer {
         for &(place, point, priority) in CHAINS.iter().chain([&OUTPUT_END]) {
             let name = format!("{place:?}-{point:?}");
             batch.push(chain_at(&name, place, priority));
+            batch.push(unless_multicast(&name));
             batch.push(noting(&name, STAGES, 1, immediate(stage(place, point))));
         }
         if tracks {
             for place in [Place::Prerouting, Place::Output] {
                 let name = format!("{place:?}-State");
                 batch.push(chain_at(&name, place, STATE_PRIORITY));
+                batch.push(unless_multicast(&name));
                 batch.push(noting(&name, STATES, 2, load("ct", 0, REGISTER_2)));
             }
         }
@@ -231,25 +233,63 @@ fn chain_at(name: &str, place: Place, priority: i32) -> Request {
         .with_text(chain::TYPE, "filter")
 }
 
+/// A rule that looks away from IPv6 multicast: the kernel's own listener reports, sent while a packet is under way, may carry its mark.
+fn unless_multicast(chain: &str) -> Request {
+    // NFT_META_NFPROTO is 15; NFTA_CMP register 1, operation 2 (0 is equal), data 3; NFTA_PAYLOAD register 1, base 2 (1 is the network
+    // header), offset 3, length 4; a verdict stands in register 0.
+    let equals = |value: u8| {
+        move |list: Request| {
+            list.with_nested(1, |item| {
+                item.with_text(expression::NAME, "cmp").with_nested(expression::DATA, |fields| {
+                    let fields = fields.with_be32(1, REGISTER_1).with_be32(2, 0);
+                    fields.with_nested(3, |inner| inner.with(data::VALUE, &[value]))
+                })
+            })
+        }
+    };
+    let first_byte_of_destination = |list: Request| {
+        list.with_nested(1, |item| {
+            item.with_text(expression::NAME, "payload").with_nested(expression::DATA, |fields| {
+                fields.with_be32(1, REGISTER_1).with_be32(2, 1).with_be32(3, 24).with_be32(4, 1)
+            })
+        })
+    };
+    let accept = |list: Request| {
+        list.with_nested(1, |item| {
+            item.with_text(expression::NAME, "immediate").with_nested(expression::DATA, |fields| {
+                // NFTA_DATA_VERDICT 2 with NFTA_VERDICT_CODE 1: NF_ACCEPT.
+                fields.with_be32(1, 0).with_nested(2, |inner| inner.with_nested(2, |code| code.with_be32(1, 1)))
+            })
+        })
+    };
+    rule_in(chain).with_nested(rule::EXPRESSIONS, |list| {
+        let list = equals(libc::NFPROTO_IPV6 as u8)(load("meta", 15, REGISTER_1)(list));
+        accept(equals(0xff)(first_byte_of_destination(list)))
+    })
+}
+
+fn rule_in(chain: &str) -> Request {
+    Request::netfilter(message::NEW_RULE, (libc::NLM_F_CREATE | libc::NLM_F_APPEND) as u16, INET)
+        .with_text(rule::TABLE, TABLE)
+        .with_text(rule::CHAIN, chain)
+}
+
 /// `NFT_REG32_00` and the one behind it.
 const REGISTER_1: u32 = 8;
 const REGISTER_2: u32 = 9;
 
 /// A rule that adds the packet's number, and what `second` loads, to a set.
 fn noting(chain: &str, set: &str, id: u32, second: impl FnOnce(Request) -> Request) -> Request {
-    Request::netfilter(message::NEW_RULE, (libc::NLM_F_CREATE | libc::NLM_F_APPEND) as u16, INET)
-        .with_text(rule::TABLE, TABLE)
-        .with_text(rule::CHAIN, chain)
-        .with_nested(rule::EXPRESSIONS, |list| {
-            // NFT_META_MARK is 3, with the destination register in attribute 1 and the key in 2.
-            let list = load("meta", 3, REGISTER_1)(list);
-            second(list).with_nested(1, |item| {
-                // NFTA_DYNSET: set 1, its id 2, operation 3 (0 adds), key 4.
-                item.with_text(expression::NAME, "dynset").with_nested(expression::DATA, |fields| {
-                    fields.with_text(1, set).with_be32(2, id).with_be32(3, 0).with_be32(4, REGISTER_1)
-                })
+    rule_in(chain).with_nested(rule::EXPRESSIONS, |list| {
+        // NFT_META_MARK is 3, with the destination register in attribute 1 and the key in 2.
+        let list = load("meta", 3, REGISTER_1)(list);
+        second(list).with_nested(1, |item| {
+            // NFTA_DYNSET: set 1, its id 2, operation 3 (0 adds), key 4.
+            item.with_text(expression::NAME, "dynset").with_nested(expression::DATA, |fields| {
+                fields.with_text(1, set).with_be32(2, id).with_be32(3, 0).with_be32(4, REGISTER_1)
             })
         })
+    })
 }
 
 /// `meta` has its register in attribute 1 and its key in 2, `ct` as well (`NFTA_CT_DREG` 1, `NFTA_CT_KEY` 2).

@@ -1,0 +1,134 @@
+//! `fwc verify`: every form of every spec, and what it says about rulesets that differ.
+
+#[path = "support/generate.rs"]
+mod generate;
+mod support;
+
+use fwc::backend::{Header, iptables, nft};
+use fwc::compile::Compiled;
+use fwc::dump::ipset::Ipsets;
+use fwc::dump::{Dump, netlink, nft_text, of_ruleset, xtables};
+use fwc::net::Family;
+use fwc::proof::claim::{self, Paths};
+use fwc::proof::witness::witness;
+use fwc::source::Sources;
+use proptest::prelude::*;
+use support::{compile, fwc};
+
+/// Every form that fwc writes, read back from its own bytes.
+fn forms(compiled: &Compiled) -> Vec<(&'static str, Dump)> {
+    let mut sources = Sources::default();
+    let header = Header { version: "0.0.0", spec_hash: "0" };
+    let program = nft::Program::of(compiled.ruleset(), &header);
+    let messages = nft::netlink::messages(&program);
+    let text = program.text();
+    let file = sources.add("fwc.nft", text.as_str());
+    let files = iptables::artifacts(compiled.ruleset(), &header);
+    let ipsets = Ipsets::read(files.ipset.as_deref().unwrap_or_default());
+    let (v4, v6) = (sources.add("rules.v4", files.v4.as_str()), sources.add("rules.v6", files.v6.as_str()));
+    vec![
+        ("netlink", netlink::of_messages(&messages.bytes, &mut sources, "netlink").unwrap()),
+        ("nft", nft_text::read(file, &text)),
+        ("rules.v4", xtables::read(v4, &files.v4, Family::V4, &ipsets)),
+        ("rules.v6", xtables::read(v6, &files.v6, Family::V6, &ipsets)),
+    ]
+}
+
+/// What a form does otherwise than the rules, each with a packet.
+fn differences(compiled: &Compiled, name: &str, form: &Dump) -> Vec<String> {
+    let rules = of_ruleset(compiled.ruleset(), compiled.whole);
+    let space = claim::space(None, [&rules, form]).unwrap();
+    let (one, other) = (Paths::of(&space, &rules).unwrap(), Paths::of(&space, form).unwrap());
+    let failures = claim::same(&space, &one, &other, &form.families).unwrap();
+    let unread = form.unread.iter().map(|unread| format!("{name}: {}", unread.why));
+    let opaque = form.rules().flat_map(|(_, rule)| &rule.conditions).filter(|one| !one.test.is_understood());
+    let told = failures.iter().map(|failure| {
+        let packet = witness(&space, &failure.packets, failure.path).unwrap().unwrap();
+        format!("{name} {:?} {:?}: {packet}", failure.claim, failure.second)
+    });
+    told.chain(unread).chain(opaque.map(|one| format!("{name}: {one:?}"))).collect()
+}
+
+fn all_the_same(text: &str) {
+    let compiled = compile(text);
+    for (name, form) in forms(&compiled) {
+        assert_eq!(differences(&compiled, name, &form), Vec::<String>::new(), "{text}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_form_does_what_the_rules_say(text in generate::spec()) {
+        all_the_same(&text);
+    }
+
+    #[test]
+    fn every_form_of_nat_does_what_the_rules_say(text in generate::nat_spec()) {
+        all_the_same(&text);
+    }
+
+    #[test]
+    fn every_form_without_tracking_does_what_the_rules_say(text in generate::quiet_spec()) {
+        all_the_same(&text);
+    }
+}
+
+const SPEC: &str = "policy: {input: drop, output: drop, forward: drop}\nicmp: {ping: true}\nblock: [192.0.2.0/24, \"2001:db8:bad::/48\"]\n\
+    services:\n  web: {listen: [\"203.0.113.5:80\", \"[2001:db8::5]:80\"], stateless: true, interface: eth0}\n  any: {listen: \"*:8000-8080\", stateless: true}\n  \
+    ssh: {listen: \"*:22\", from: [198.51.100.0/24, \"2001:db8:1::/48\"]}\nclients:\n  dns: {to: \"9.9.9.9:53\", protocol: [udp, tcp], stateless: true}\nforward:\n  \
+    back: {to: \"10.0.0.8:443\", stateless: true}\n  kept: {to: \"10.0.0.9:443\"}\n";
+
+/// Whatever line is taken out of a file, the proof finds it.
+#[test]
+fn no_line_of_the_iptables_files_is_idle() {
+    let compiled = compile(SPEC);
+    let files = iptables::artifacts(compiled.ruleset(), &Header { version: "0.0.0", spec_hash: "0" });
+    for (text, family) in [(&files.v4, Family::V4), (&files.v6, Family::V6)] {
+        let rules: Vec<usize> =
+            (0..).zip(text.lines()).filter(|(_, line)| line.starts_with("-A")).map(|(at, _)| at).collect();
+        assert!(rules.len() > 20);
+        for rule in rules {
+            let less: Vec<&str> = (0..).zip(text.lines()).filter(|(at, _)| *at != rule).map(|(_, line)| line).collect();
+            let less = less.join("\n");
+            let file = Sources::default().add("rules", less.as_str());
+            let dump = xtables::read(file, &less, family, &Ipsets::default());
+            assert_ne!(
+                differences(&compiled, "rules", &dump),
+                Vec::<String>::new(),
+                "{}",
+                text.lines().nth(rule).unwrap()
+            );
+        }
+    }
+}
+
+#[test]
+fn verify_tells_what_is_proven_and_what_a_file_does_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("web.yaml");
+    std::fs::write(&spec, SPEC).unwrap();
+    let (spec, out) = (spec.to_str().unwrap(), folder.path().join("out/"));
+    fwc(&["compile", spec, "-o", &format!("{}/", out.display())]).expect_success("compiling");
+    let rules = out.join("rules.v4");
+    let against = rules.to_str().unwrap();
+
+    let same = fwc(&["verify", spec, "--against", against]);
+    assert_eq!(same.status, 0, "{same:?}");
+    assert!(same.stdout.contains("proven for every packet") && same.stdout.contains("rules.v4"), "{}", same.stdout);
+
+    let text = std::fs::read_to_string(&rules).unwrap();
+    let less: Vec<&str> =
+        text.lines().filter(|line| !(line.contains("-A OUTPUT") && line.contains("fwc: web"))).collect();
+    assert_ne!(less.len(), text.lines().count());
+    std::fs::write(&rules, less.join("\n") + "\n").unwrap();
+    let other = fwc(&["verify", spec, "--against", against]);
+    assert_eq!(other.status, 1, "{other:?}");
+    assert!(other.stderr.contains("FWC615") && other.stderr.contains("203.0.113.5:80"), "{}", other.stderr);
+
+    let json = fwc(&["verify", spec, "--format", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(told["holds"], true);
+    assert_eq!(told["proven"].as_array().unwrap().len(), 4);
+}

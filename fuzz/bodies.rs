@@ -12,7 +12,10 @@ use fwc::backend::nft::netlink::messages;
 use fwc::compile::{Compiled, Outcome, check, check_text};
 use fwc::diagnostic::{Diagnostic, human, json};
 use fwc::dump::ipset::Ipsets;
-use fwc::dump::{ChainId, Dump, Verdict, netlink as netlink_reader, nft_text as nft_text_reader, xtables};
+use fwc::dump::{
+    ChainId, Dump, Verdict, netlink as netlink_reader, nft_json as nft_json_reader, nft_text as nft_text_reader,
+    xtables,
+};
 use fwc::kernel::normal::{NormalTable, Side};
 use fwc::kernel::wire;
 use fwc::net::{AddressSet, Family};
@@ -25,6 +28,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("iptables_save", iptables_save),
     ("netlink", netlink),
+    ("nft_json", nft_json),
     ("nft_text", nft_text),
     ("set_file", set_file),
     ("spec", spec),
@@ -87,6 +91,16 @@ pub fn nft_text(data: &[u8]) {
         let mut sources = Sources::default();
         let file = sources.add("fwc.nft", text);
         (nft_text_reader::read(file, text), sources)
+    };
+    is_sound_and_the_same(&read(), &read());
+}
+
+/// What `nft -j list ruleset` prints.
+pub fn nft_json(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let read = || {
+        let mut sources = Sources::default();
+        (nft_json_reader::read("live", text, &mut sources), sources)
     };
     is_sound_and_the_same(&read(), &read());
 }

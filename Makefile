@@ -12,11 +12,12 @@ else
 HOW = the test binaries run as root: they make network namespaces
 endif
 
-.PHONY: help setup build demo test lint deny bench bless fuzz install
+.PHONY: help setup build demo test differential lint deny bench bless fuzz install
 
 help:
 	@echo 'make demo     installs what is missing, builds, shows the main job in private network namespaces'
 	@echo 'make test     installs what is missing, runs all tests (as root: they make network namespaces)'
+	@echo 'make differential  sends packets of ever new specs through the kernel, for SECONDS=$(SECONDS) from SEED=$(SEED)'
 	@echo 'make build    builds the release binary, $(RELEASE)/fwc'
 	@echo 'make install  installs it, the schema and the examples under DESTDIR and PREFIX ($(PREFIX))'
 	@echo 'make setup    installs the Debian packages that build and tests need, where they are missing'
@@ -39,6 +40,13 @@ demo:
 test: setup
 	@echo 'make test: $(HOW)'
 	$(CARGO) test --locked $(AS_ROOT)
+
+SECONDS ?= 600
+SEED ?= 1
+differential: export FWC_DIFFERENTIAL_SECONDS = $(SECONDS)
+differential: export FWC_DIFFERENTIAL_SEED = $(SEED)
+differential: setup
+	$(CARGO) test --locked $(AS_ROOT) --test differential -- --nocapture as_long_as
 
 lint:
 	scripts/setup.sh build

@@ -119,11 +119,16 @@ fn compare(ruleset: &Ruleset, packet: Packet, outcome: Outcome, tally: &mut Tall
     let packet = Packet { state: kernel.state.unwrap_or(State::New), ..packet };
     let journey = evaluate(ruleset, &packet);
     let same = journey.fate == kernel.fate && kernel.tracking.is_none_or(|tracking| tracking == journey.tracking);
-    (!same).then(|| Disagreement { evaluator: (journey.fate, journey.tracking), packet, kernel })
+    (!same).then_some(Disagreement { evaluator: (journey.fate, journey.tracking), packet, kernel })
 }
 
 /// Makes a spec smaller as long as the two disagree, and tells of it.
+///
+/// Judges of mutations want to know only whether there is one: `FWC_DIFFERENTIAL_NO_SHRINK` leaves it as it is.
 fn shrunk(mut tree: impl ValueTree<Value = String>, form: Form, seed: u64, count: usize) -> String {
+    if std::env::var_os("FWC_DIFFERENTIAL_NO_SHRINK").is_some() {
+        return format!("{form:?}, packet seed {seed}\n{}", tree.current());
+    }
     let fails = |text: &str| differences(text, form, packets(text, seed, count)).0.into_iter().next();
     let mut last = (tree.current(), fails(&tree.current()));
     for _ in 0..40 {

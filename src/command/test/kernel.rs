@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn another_verdict_and_another_tracking_are_told() {
-        let text = "services: {web: {listen: \"*:80\", stateless: true}}\ntests:\n  - {packet: \"tcp 192.0.2.1:1024 > 203.0.113.5:80\"}\n";
+        let text = "services: {web: {listen: \"*:80\", stateless: true}}\ntests:\n  - {packet: \"tcp 192.0.2.1:1024 > 203.0.113.5:80\", expect: accept}\n";
         let compiled = check_text("spec.yaml", text, std::path::Path::new(".")).compiled.unwrap();
         let results = assertion::run(&compiled.policy, compiled.ruleset());
         let leg = &results[0].legs[0];

@@ -78,13 +78,16 @@ fn object(fields: &Fields<'_>) -> Action {
 }
 
 /// First and last of something that lies in registers; the last may be left out.
-fn ends<'r>(registers: &'r Registers, first: Option<u64>, last: Option<u64>) -> Option<(&'r [u8], &'r [u8])> {
+fn ends(registers: &Registers, first: Option<u64>, last: Option<u64>) -> Option<(&[u8], &[u8])> {
     let constant = |register| match &registers.get(Some(register))?.what {
         What::Constant(bytes) => Some(bytes.as_slice()),
         _ => None,
     };
     Some((constant(first?)?, constant(last.or(first)?)?))
 }
+
+/// `NF_NAT_RANGE_NETMAP`: each address has one of its own.
+const NETMAP: u64 = 0x40;
 
 fn translation(name: &str, fields: &Fields<'_>, registers: &Registers) -> Translation {
     let (kind, address, ports) = match (name, fields.number(1)) {
@@ -105,7 +108,9 @@ fn translation(name: &str, fields: &Fields<'_>, registers: &Registers) -> Transl
     let new_address = ends(registers, address.0, address.1).and_then(|(a, b)| ip(a).zip(ip(b)));
     let new_ports = ends(registers, ports.0, ports.1).and_then(|(a, b)| port(a).zip(port(b)));
     // It gives one, but which depends on the packet.
-    let unknown = (address.0.is_some() && new_address.is_none()) || (ports.0.is_some() && new_ports.is_none());
+    let netmap = name == "nat" && fields.number(7).unwrap_or(0) & NETMAP != 0;
+    let unknown =
+        netmap || (address.0.is_some() && new_address.is_none()) || (ports.0.is_some() && new_ports.is_none());
     let kind = if unknown { TranslationKind::Other } else { kind };
     Translation { kind, address: new_address, ports: new_ports }
 }

@@ -63,6 +63,14 @@ impl<'t, 'a> Program<'t, 'a> {
     }
 
     fn act(&mut self, name: &str, fields: &Fields<'_>, bytes: &[u8]) {
+        if name == "nat" {
+            // To packets of the other family the kernel does nothing here, and goes on to the next rule.
+            match fields.number(2) {
+                Some(2) => self.need_family(Family::V4),
+                Some(10) => self.need_family(Family::V6),
+                _ => {}
+            }
+        }
         match action::of(name, fields, bytes, &self.registers) {
             Action::Effect(effect) => self.rule.effect(effect),
             Action::Asks(test) => self.rule.add(Condition::is(test)),
@@ -75,6 +83,13 @@ impl<'t, 'a> Program<'t, 'a> {
                 let text = format!("{name} {}", hex(bytes));
                 self.registers.spoil(&text, volatile);
             }
+        }
+    }
+
+    fn need_family(&mut self, family: Family) {
+        if self.known.family != Some(family) {
+            self.rule.add(Condition::is(Test::Family(family)));
+            self.known.family = Some(family);
         }
     }
 

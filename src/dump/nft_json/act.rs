@@ -8,7 +8,7 @@ use super::rule::RuleReader;
 use super::words::words;
 use crate::dump::netlink::action::{self, Action};
 use crate::dump::{Condition, Effect, Test, Translation, TranslationKind, Verdict};
-use crate::net::AddrRange;
+use crate::net::{AddrRange, Family};
 
 impl RuleReader<'_> {
     /// Takes in a statement that is no match and no verdict.
@@ -60,6 +60,12 @@ impl RuleReader<'_> {
     fn translate(&mut self, kind: &str, inside: &Json) {
         let maps = ["addr", "port"].iter().filter_map(|part| inside.get(part)?.get("map"));
         maps.for_each(|map| self.in_map(map));
+        // To packets of the other family the kernel does nothing here, and goes on to the next rule.
+        match inside.get("family").and_then(Json::as_str) {
+            Some("ip") => self.need_family(Family::V4),
+            Some("ip6") => self.need_family(Family::V6),
+            _ => {}
+        }
         let kind = match kind {
             "snat" => TranslationKind::Snat,
             "dnat" => TranslationKind::Dnat,

@@ -35,14 +35,14 @@ pub(super) fn other(json: &Json, length: usize) -> Loaded {
 
 impl RuleReader<'_> {
     /// The packet is of this family, unless that is known by now.
-    fn need_family(&mut self, family: Family) {
+    pub(super) fn need_family(&mut self, family: Family) {
         if self.known.family != Some(family) {
             self.rule.add(Condition::is(Test::Family(family)));
             self.known.family = Some(family);
         }
     }
 
-    fn need_protocol(&mut self, protocol: u8) {
+    pub(super) fn need_protocol(&mut self, protocol: u8) {
         if self.known.protocol != Some(protocol) {
             self.rule.add(Condition::is(Test::Protocol(RangeSet::single(protocol))));
             self.known.protocol = Some(protocol);

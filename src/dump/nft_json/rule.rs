@@ -41,11 +41,23 @@ impl<'n> RuleReader<'n> {
         match kind.as_str() {
             "match" => self.matches(json, inside),
             "vmap" => self.verdict_map(inside),
+            "reject" => self.reject(inside),
             _ => match self.verdict(json) {
                 Some(verdict) => self.rule.end(verdict),
                 None => self.act(kind, inside, json),
             },
         }
+    }
+
+    /// How the sender is told says of which packets it can be told.
+    fn reject(&mut self, inside: &Json) {
+        match inside.get("type").and_then(Json::as_str) {
+            Some("icmp") => self.need_family(Family::V4),
+            Some("icmpv6") => self.need_family(Family::V6),
+            Some("tcp reset") => self.need_protocol(6),
+            _ => {}
+        }
+        self.rule.end(Verdict::Reject);
     }
 
     /// The verdict that a statement or a map's element is.

@@ -152,7 +152,7 @@ impl RuleReader<'_> {
         let loaded = self.key(inside.get("key").unwrap_or(&null));
         let ways = self.members(inside.get("data").unwrap_or(&null)).and_then(|found| self.ways(&loaded, &found));
         let Some(ways) = ways else {
-            self.rule.add(Condition::is(Self::opaque(inside)));
+            self.rule.add(Condition::is(Self::opaque(&serde_json::json!({ "vmap": inside }))));
             return self.rule.end(Verdict::Unknown("vmap".to_string()));
         };
         for (conditions, verdict) in ways {
@@ -201,7 +201,7 @@ impl RuleReader<'_> {
             let elements = members.elements.iter().map(key).collect::<Option<Vec<_>>>()?;
             self.in_set(&loaded, &Members { name: None, elements: Cow::Owned(elements), volatile: members.volatile })
         });
-        self.rule.add(Condition::is(keys.unwrap_or_else(|| Self::opaque(map))));
+        self.rule.add(Condition::is(keys.unwrap_or_else(|| Self::opaque(&serde_json::json!({ "map": map })))));
     }
 }
 

@@ -10,9 +10,10 @@ mod bytes;
 mod flow;
 mod link;
 mod observer;
+mod outcome;
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -28,86 +29,22 @@ use nix::unistd::Pid;
 use super::KernelError;
 use super::socket::Socket;
 use crate::net::{Family, Interface};
-use crate::packet::{Fragment, Packet};
-use crate::spec::{Direction, Fate, State, Tracking};
+use crate::packet::Packet;
+use crate::spec::{Direction, State};
 use crate::sys::packet_socket::send_frame;
 use bytes::Checksum;
 use link::{Cable, Links};
-use observer::{Notes, Observer, Point, StateBits};
+use observer::{Notes, Observer};
+use outcome::judge;
 
 pub use observer::Place;
+pub use outcome::{Observation, Outcome, Reason};
 
 /// How long sent packets may take to be seen. The kernel handles them while they are sent, or soon after.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Packets between two readings of the observer.
 const CHUNK: usize = 2_000;
 const LOOPBACK: &str = "lo";
-
-/// What became of a packet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The firewall decided.
-    Decided(Observation),
-    /// It did not get so far.
-    NotSent(Reason),
-}
-
-/// What was seen of a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Observation {
-    /// Whether it passed the firewall.
-    pub fate: Fate,
-    /// Whether conntrack follows it. `None`: it was dropped before that was decided.
-    pub tracking: Option<Tracking>,
-    /// What conntrack said, of a packet that it looked at.
-    pub state: Option<State>,
-    /// The last hook at whose filter it was seen.
-    pub filter: Option<Place>,
-}
-
-/// Why the firewall did not decide about a packet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// An address that a packet on this way cannot have.
-    Address(IpAddr),
-    /// It has another direction than its addresses or its interface allow.
-    Direction,
-    /// No interface of that name was laid.
-    Interface(Interface),
-    /// The kernel keeps fragments until the packet is whole.
-    Held,
-    /// The kernel threw it away before or between the firewall's chains: no route, or a header that it does not take.
-    Undelivered,
-    /// The kernel did not take it for sending.
-    Refused(Errno),
-    /// Conntrack calls it something else: what it says of such a packet.
-    State(State),
-    /// Conntrack cannot be made to know its flow.
-    Flow(Errno),
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::Address(address) => write!(f, "a packet on this way cannot have the address {address}"),
-            Reason::Direction => f.write_str("it cannot go this way by this interface"),
-            Reason::Interface(name) => write!(f, "no interface `{name}` could be made"),
-            Reason::Held => f.write_str("the kernel holds a fragment back until the packet is whole"),
-            Reason::Undelivered => f.write_str("the kernel throws it away before the firewall decides"),
-            Reason::Refused(errno) => write!(f, "the kernel does not send it: {}", errno.desc()),
-            Reason::State(state) => {
-                let word = match state {
-                    State::New => "new",
-                    State::Established => "established",
-                    State::Related => "related",
-                    State::Invalid => "invalid",
-                };
-                write!(f, "conntrack calls such a packet {word}")
-            }
-            Reason::Flow(errno) => write!(f, "conntrack does not take its flow: {}", errno.desc()),
-        }
-    }
-}
 
 /// How to bring about the state of a packet that is tracked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -309,15 +246,16 @@ impl Testbed {
     /// A socket for whole packets, bound to an interface.
     fn raw(&mut self, family: Family, cable: Option<&Cable>) -> Result<&OwnedFd, Errno> {
         let key = (family, cable.map(Cable::interface));
-        if !self.raw.contains_key(&key) {
-            let domain = if family == Family::V4 { AddressFamily::Inet } else { AddressFamily::Inet6 };
-            let made = socket(domain, SockType::Raw, SockFlag::SOCK_CLOEXEC, Some(SockProtocol::Raw))?;
-            if let Some(cable) = cable {
-                setsockopt(&made, sockopt::BindToDevice, &cable.name.as_str().into())?;
-            }
-            self.raw.insert(key, made);
+        let vacant = match self.raw.entry(key) {
+            Entry::Occupied(made) => return Ok(made.into_mut()),
+            Entry::Vacant(vacant) => vacant,
+        };
+        let domain = if family == Family::V4 { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        let made = socket(domain, SockType::Raw, SockFlag::SOCK_CLOEXEC, Some(SockProtocol::Raw))?;
+        if let Some(cable) = cable {
+            setsockopt(&made, sockopt::BindToDevice, &cable.name.as_str().into())?;
         }
-        self.raw.get(&key).ok_or(Errno::EBADF)
+        Ok(vacant.insert(made))
     }
 
     /// Reads the observer until all packets have been seen.
@@ -353,67 +291,12 @@ fn stay() {
 /// Whether a packet that a host takes or sends can have the address. What is sent to many is nobody's own.
 fn possible(address: IpAddr, destination: bool) -> bool {
     match address {
-        IpAddr::V4(v4) => !v4.is_multicast() && !v4.is_broadcast() && v4.octets()[0] != 0 && v4.octets()[0] < 240,
-        IpAddr::V6(v6) => !v6.is_multicast() && !v6.is_unspecified() && !(destination && v6.is_unicast_link_local()),
+        IpAddr::V4(v4) => !v4.is_multicast() && !v4.is_broadcast() && (1..240).contains(&v4.octets()[0]),
+        IpAddr::V6(v6) => !(v6.is_multicast() || v6.is_unspecified() || destination && v6.is_unicast_link_local()),
     }
 }
 
 /// A name that none of these is.
 fn unnamed(names: &[Interface]) -> Option<Interface> {
     (0..=names.len()).filter_map(|number| format!("other{number}").parse().ok()).find(|name| !names.contains(name))
-}
-
-/// What the notes say became of a packet.
-fn judge(packet: &Packet, notes: Option<&Notes>, tracks: bool, states: States) -> Outcome {
-    let nowhere = Notes::default();
-    let notes = notes.unwrap_or(&nowhere);
-    let held = if packet.fragment == Fragment::Whole { Reason::Undelivered } else { Reason::Held };
-    let raws: &[Place] = match packet.direction {
-        _ if over_lo(packet) => &[Place::Output, Place::Prerouting],
-        Direction::Out => &[Place::Output],
-        Direction::In | Direction::Forward => &[Place::Prerouting],
-    };
-    let filters: &[Place] = match packet.direction {
-        _ if over_lo(packet) => &[Place::Output, Place::Input],
-        Direction::Out => &[Place::Output],
-        Direction::In | Direction::Forward => &[Place::Input, Place::Forward],
-    };
-    let came = |place: &&Place| notes.saw(**place, Point::BeforeFilter);
-    let passed = |place: &Place| notes.saw(*place, Point::End);
-    let filter = filters.iter().rfind(came).copied();
-    // Reassembly stands between the first stage and raw.
-    let reassembles = tracks && packet.fragment != Fragment::Whole;
-    let dropped_in_raw =
-        !reassembles && raws.iter().any(|&place| notes.saw(place, Point::Begin) && !notes.saw(place, Point::BehindRaw));
-    let fate = match filter {
-        _ if dropped_in_raw => Fate::Drop,
-        Some(place) if !passed(&place) => Fate::Drop,
-        Some(_) if over_lo(packet) && filter == Some(Place::Output) => return Outcome::NotSent(held),
-        Some(_) => Fate::Accept,
-        None => return Outcome::NotSent(held),
-    };
-    let (tracking, state) = read_state(notes.states, tracks);
-    match state {
-        Some(found) if states == States::Asked && found != packet.state => Outcome::NotSent(Reason::State(found)),
-        _ => Outcome::Decided(Observation { fate, tracking, state, filter }),
-    }
-}
-
-fn read_state(StateBits(bits): StateBits, tracks: bool) -> (Option<Tracking>, Option<State>) {
-    if !tracks {
-        return (Some(Tracking::Untracked), None);
-    }
-    if bits & StateBits::UNTRACKED != 0 {
-        return (Some(Tracking::Untracked), None);
-    }
-    let known = [
-        (StateBits::NEW, State::New),
-        (StateBits::RELATED, State::Related),
-        (StateBits::ESTABLISHED, State::Established),
-        (StateBits::INVALID, State::Invalid),
-    ];
-    match known.into_iter().find(|&(bit, _)| bits & bit != 0) {
-        Some((_, state)) => (Some(Tracking::Tracked), Some(state)),
-        None => (None, None),
-    }
 }

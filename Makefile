@@ -1,5 +1,8 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
+FUZZ_SECONDS ?= 600
+# What is not linked needs no libFuzzer, which takes a minute and a C++ compiler.
+FUZZ_CHECK = CUSTOM_LIBFUZZER_PATH=/dev/null
 CARGO ?= cargo
 RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
 
@@ -11,7 +14,7 @@ else
 HOW = the test binaries run as root: they make network namespaces
 endif
 
-.PHONY: help setup build demo test differential lint deny bench bless install
+.PHONY: help setup build demo test differential lint deny bench bless fuzz install
 
 help:
 	@echo 'make demo     installs what is missing, builds, shows the main job in private network namespaces'
@@ -23,6 +26,7 @@ help:
 	@echo 'make lint     formatting, clippy and documentation, all without warnings'
 	@echo 'make deny     licences, sources and bans of the dependencies (needs cargo-deny)'
 	@echo 'make bench    measures against nft and ferm'
+	@echo 'make fuzz     lets libFuzzer loose on each reader for FUZZ_SECONDS ($(FUZZ_SECONDS)) seconds'
 	@echo 'make bless    writes the golden files anew; read what changed before you commit it'
 
 setup:
@@ -51,6 +55,8 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
+	$(FUZZ_CHECK) $(CARGO) clippy --locked --manifest-path fuzz/Cargo.toml --target-dir $(or $(CARGO_TARGET_DIR),target) -- -D warnings
 
 deny:
 	$(CARGO) deny check bans licenses sources
@@ -58,6 +64,9 @@ deny:
 bench:
 	scripts/setup.sh bench
 	benches/run
+
+fuzz:
+	scripts/fuzz.sh $(FUZZ_SECONDS)
 
 bless: export FWC_BLESS = 1
 bless: test

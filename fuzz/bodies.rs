@@ -100,7 +100,7 @@ pub fn nft_json(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let read = || {
         let mut sources = Sources::default();
-        (nft_json_reader::read("ruleset.json", text, &mut sources), sources)
+        (nft_json_reader::read("live", text, &mut sources), sources)
     };
     is_sound_and_the_same(&read(), &read());
 }

@@ -2,6 +2,9 @@
 //!
 //! Stateless and tracked entries draw their ports from different ranges, so that no two of them clash.
 
+// Each test binary compiles this module for itself and uses a part of it.
+#![allow(dead_code)]
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};

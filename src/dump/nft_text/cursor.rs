@@ -104,7 +104,7 @@ impl<'t> Cursor<'t> {
     }
 
     /// To the end of the statement, past blocks in it.
-    pub(super) fn to_end(&mut self) {
+    pub(super) fn pass_statement(&mut self) {
         let mut depth = 0_usize;
         while self.kind().is_some() && (depth > 0 || !self.ends_statement()) {
             if self.is_sign("{") {

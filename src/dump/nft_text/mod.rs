@@ -62,7 +62,7 @@ impl Text<'_> {
     /// The same for the statement that begins here, and goes on behind it.
     fn unread_statement(&mut self, why: &str) {
         let from = self.cursor.at();
-        self.cursor.to_end();
+        self.cursor.pass_statement();
         self.unread(from, why);
     }
 

@@ -39,7 +39,7 @@ pub(super) fn rule(cursor: &mut Cursor, at: usize, known: &Known) -> Rule {
 /// All the rest of the rule: nobody knows whether it asks or does something.
 fn not_understood(cursor: &mut Cursor, rule: &mut Rule) {
     let from = cursor.at();
-    cursor.to_end();
+    cursor.pass_statement();
     let text = cursor.words(from);
     rule.conditions.push(Condition::is(unknown(text.clone())));
     rule.effects.push(Effect::Other(text.clone()));

@@ -181,7 +181,7 @@ impl Text<'_> {
                 "flags" | "devices" => false,
                 _ => {
                     chain.rules.push(from);
-                    self.cursor.to_end();
+                    self.cursor.pass_statement();
                     true
                 }
             };

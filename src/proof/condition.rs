@@ -68,12 +68,15 @@ pub struct Conditions<'s> {
     /// Whether source and destination change places: what a rule says of a packet, asked of the packet that answers it.
     mirrored: bool,
     /// With the set itself, so that no other one takes its place in memory.
-    addresses: RefCell<HashMap<(*const AddressSet, Field), (Arc<AddressSet>, Set)>>,
+    addresses: RefCell<HashMap<(*const AddressSet, Field), Kept>>,
     keys: RefCell<HashMap<Looked, Set>>,
 }
 
 /// What lists of conditions have in common: the fields of which each asks for one value, and all else.
 type Group<'c> = (Vec<Selector>, Vec<&'c Condition>);
+
+/// A set of addresses, and the packets that have one of them.
+type Kept = (Arc<AddressSet>, Set);
 
 /// A set, and what is looked up in it.
 type Looked = (Arc<Keys>, Vec<Selector>);

@@ -1,6 +1,6 @@
 //! The space of all packets: which bits stand for what.
 //!
-//! Every header field that rules compare has bits of its own; addresses and ports are numbered by class ([`Partition`]). What conntrack says
+//! Every header field that rules compare has bits of its own; addresses and ports are numbered by class (see `partition`). What conntrack says
 //! and which interfaces a packet passes are fields like any other. A question that is not understood gets a bit of its own too: it may be
 //! answered either way.
 

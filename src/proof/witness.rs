@@ -4,9 +4,10 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::bdd::{Member, Result, Set};
+use super::names::LOOPBACK;
 use super::space::{Field, Space};
 use super::way::Path;
-use crate::dump::{Parts, Side, States, Way};
+use crate::dump::{InterfacePattern, Parts, Side, States, Way};
 use crate::net::{Family, Protocol, RangeSet, TcpFlags};
 use crate::spec::State;
 
@@ -126,9 +127,12 @@ fn plainest(space: &Space, mut set: Set, path: Path) -> Result<Set> {
         space.flags(0xff, 18)?,
         space.flags(0xff, 16)?,
     ];
+    // Over loopback, the host talks with itself.
+    let lo = space.interface(Way::Out, &[InterfacePattern::exact(LOOPBACK)])?;
+    let leaves = path == Path::Out && !set.minus(&lo)?.is_empty();
     for side in [Side::Source, Side::Destination] {
         for family in Family::BOTH {
-            wishes.push(space.usual_address(side, family, path == Path::Out)?);
+            wishes.push(space.usual_address(side, family, leaves)?);
         }
         wishes.push(space.usual_port(side)?);
     }

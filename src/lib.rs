@@ -9,7 +9,9 @@
 //! ```text
 //! text -> spec -> policy -> ruleset -> nft program -> nft text, netlink messages -> kernel
 //!                              |  `---> iptables, ip6tables and ipset files
-//!                              `------> evaluator
+//!                              |------> evaluator
+//!                              `------> dump <- what fwc writes, what the kernel lists, files of other tools
+//!                                        `----> proof, import
 //! ```
 //!
 //! Each stage has types of its own, and each can only be made from the one before:
@@ -23,6 +25,9 @@
 //! | [`ruleset`] | the rules of each hook: the one truth about packets | [`lower`] | no |
 //! | [`backend`] | the rules as an nf_tables program, as text, as netlink messages, as iptables files | | no |
 //! | [`kernel`] | the live host: transactions, reading back, NAT, namespaces | | yes |
+//!
+//! [`dump`] is one model for every ruleset, whoever wrote it down; [`proof`] leads all packets at once through it and holds the rules against what
+//! the policy means, and every form against the rules; [`import`] makes specs of foreign rulesets and finds traps in them.
 //!
 //! [`compile`] strings the stages together. [`packet`] is the evaluator: it leads a packet through a ruleset and so defines what rules mean.
 //! [`diagnostic`] has every finding with its code; [`command`] does what [`cli`] was told, and only there is anything printed.

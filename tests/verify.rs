@@ -132,3 +132,38 @@ fn verify_tells_what_is_proven_and_what_a_file_does_otherwise() {
     assert_eq!(told["holds"], true);
     assert_eq!(told["proven"].as_array().unwrap().len(), 4);
 }
+
+/// What is loaded is held against the spec; a rule that somebody adds is found with a packet.
+#[test]
+fn the_live_table_is_held_against_the_spec() {
+    let server = support::Namespace::new("verify");
+    let spec = support::Spec::new(SPEC);
+    let verify = || fwc(&["verify", &spec.path(), "--against", "live", "--netns", server.name()]);
+    let absent = verify();
+    assert_eq!(absent.status, 1, "{absent}");
+    assert!(absent.stderr.contains("there is no live table inet fwc"), "{absent}");
+
+    support::try_apply(&server, &spec, &[]).expect_success("the apply");
+    let same = verify();
+    assert_eq!(same.status, 0, "{same}");
+    assert!(same.stdout.contains("the live table inet fwc do exactly"), "{same}");
+
+    server.ok(["nft", "insert", "rule", "inet", "fwc", "input", "tcp", "dport", "4444", "accept"]);
+    let other = verify();
+    assert_eq!(other.status, 1, "{other}");
+    assert!(other.stderr.contains("FWC615") && other.stderr.contains(":4444"), "{other}");
+}
+
+/// nft's own listing of what is loaded, in JSON, means the same as the spec.
+#[test]
+fn what_nft_lists_is_held_against_the_spec() {
+    let server = support::Namespace::new("verify-json");
+    let spec = support::Spec::new(SPEC);
+    support::try_apply(&server, &spec, &[]).expect_success("the apply");
+    let listed = server.ok(["nft", "-j", "list", "ruleset"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ruleset.json");
+    std::fs::write(&file, listed).unwrap();
+    let same = fwc(&["verify", &spec.path(), "--against", file.to_str().unwrap()]);
+    assert_eq!(same.status, 0, "{same}");
+}

@@ -13,6 +13,7 @@ mod report;
 mod sample;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod verify;
 
 use std::path::Path;
 
@@ -42,7 +43,7 @@ fn main() {
     // Cargo adds this word.
     let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "--bench").collect();
     let (options, groups): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.starts_with('-'));
-    let known = ["check", "apply", "packets"];
+    let known = ["check", "verify", "apply", "packets"];
     if options.iter().any(|word| *word != "--quick") || groups.iter().any(|word| !known.contains(word)) {
         eprintln!("usage: benches/run [--quick] [{}]", known.join("] ["));
         std::process::exit(2);
@@ -54,6 +55,9 @@ fn main() {
     let mut report = Report::new();
     if wanted("check") {
         check::measure(effort, &mut report);
+    }
+    if wanted("verify") {
+        verify::measure(effort, &mut report);
     }
     if wanted("apply") {
         apply::measure(effort, &mut report);

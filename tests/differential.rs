@@ -22,7 +22,7 @@ use fwc::spec::{Direction, Fate, State, Tracking};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use support::{Namespace, compile};
+use support::{Namespace, broken, compile};
 
 /// What was sent and what came of it.
 #[derive(Debug, Default, Clone, Copy)]
@@ -180,6 +180,13 @@ fn rounds(seed: u64, forms: &[Form], count: usize, mut enough: impl FnMut(usize)
         let form = forms[round % forms.len()];
         let tree = specs.new_tree(&mut runner).unwrap();
         let seed = seed.wrapping_add(round as u64);
+        // The evaluator reads the same rules as the kernel gets. That these are the right ones, the contract says.
+        let text = tree.current();
+        assert_eq!(
+            broken(&compile(&text)),
+            Vec::<String>::new(),
+            "seed {seed}, round {round}: not what is meant by\n{text}"
+        );
         let (found, tally) = differences(&tree.current(), form, packets(&tree.current(), seed, count));
         if !found.is_empty() {
             panic!("seed {seed}, round {round}: {} disagreements\n{}", found.len(), shrunk(tree, form, seed, count));

@@ -6,16 +6,14 @@ mod generate;
 mod near;
 mod support;
 
-use fwc::compile::Compiled;
 use fwc::dump::of_ruleset;
 use fwc::packet::evaluate_as_is;
-use fwc::proof::claim::{self, Paths};
+use fwc::proof::claim::Paths;
 use fwc::proof::single;
 use fwc::proof::way::Path;
-use fwc::proof::witness::witness;
 use fwc::spec::{Direction, Fate, Tracking};
 use proptest::prelude::*;
-use support::{compile, examples};
+use support::{broken, compile, examples};
 
 /// Packets at the edges of the rules: what the proof says of each is what the evaluator says.
 fn agrees(text: &str, seed: u64) {
@@ -50,19 +48,6 @@ fn agrees(text: &str, seed: u64) {
             assert_eq!(within(&outcome.untracked), journey.tracking == Tracking::Untracked, "{text}\n{packet:?}");
         }
     }
-}
-
-/// What does not hold of a spec's rules, each with a packet.
-fn broken(compiled: &Compiled) -> Vec<String> {
-    let dump = of_ruleset(compiled.ruleset(), compiled.whole);
-    let space = claim::space(Some(&compiled.policy), [&dump]).unwrap();
-    let paths = Paths::of(&space, &dump).unwrap();
-    let failures = claim::rules(&space, &compiled.policy, &dump, &paths).unwrap();
-    let told = failures.iter().map(|failure| {
-        let packet = witness(&space, &failure.packets, failure.path).unwrap().unwrap();
-        format!("{:?} {:?}: {packet}", failure.claim, failure.second)
-    });
-    told.collect()
 }
 
 #[test]

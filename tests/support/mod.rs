@@ -23,7 +23,7 @@ pub use link::{Link, Router};
 pub use namespace::{Namespace, Running};
 pub use packet::Packet;
 pub use probe::{Connection, Mirror, tcp_connect, tcp_connect_from, tcp_seen_as, udp_echoes, udp_seen_as};
-pub use specs::{compile, examples, folders, write_files};
+pub use specs::{broken, compile, examples, folders, write_files};
 pub use tools::{Ran, require};
 pub use turn::ConntrackMax;
 pub use watch::{Tap, expect_verdicts, expect_verdicts_through, passes, passes_through};

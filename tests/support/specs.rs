@@ -40,3 +40,16 @@ pub fn write_files(directory: &Path, files: &Artifacts) {
         fs::write(directory.join(name), text).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }
+
+/// What does not hold of a spec's rules, each with a packet.
+pub fn broken(compiled: &fwc::compile::Compiled) -> Vec<String> {
+    let dump = fwc::dump::of_ruleset(compiled.ruleset(), compiled.whole);
+    let space = fwc::proof::claim::space(Some(&compiled.policy), [&dump]).unwrap();
+    let paths = fwc::proof::claim::Paths::of(&space, &dump).unwrap();
+    let failures = fwc::proof::claim::rules(&space, &compiled.policy, &dump, &paths).unwrap();
+    let told = failures.iter().map(|failure| {
+        let packet = fwc::proof::witness::witness(&space, &failure.packets, failure.path).unwrap().unwrap();
+        format!("{:?} {:?}: {packet}", failure.claim, failure.second)
+    });
+    told.collect()
+}

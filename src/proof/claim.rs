@@ -1,5 +1,7 @@
 //! What is proven, each a sentence about every packet.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::bdd::{Result, Set};
 use super::meaning::{Meaning, Reader};
 use super::space::Space;
@@ -18,6 +20,8 @@ pub enum Claim {
     Tracking,
     /// No NAT rule meets an untracked flow.
     Nat,
+    /// What is translated, and how, is exactly what the spec says.
+    Translated,
     /// What is accepted is exactly what the spec says.
     Accepted,
     /// No reply leg lets a bare SYN in.
@@ -94,6 +98,14 @@ pub fn rules(space: &Space, policy: &Policy, dump: &Dump, paths: &Paths) -> Resu
         let accepted = if touched(path) { &meaning.accepted } else { &outcome.accepted };
         failures.extend(differs(Claim::Accepted, path, &outcome.accepted, accepted)?);
         failures.extend(openers(space, path, outcome, &meaning)?);
+        let meant = if touched(path) { &meaning.translations } else { &outcome.translations };
+        failures.extend(translations(
+            space,
+            Claim::Translated,
+            path,
+            (&outcome.translations, meant),
+            &space.engine.all(),
+        )?);
         failures.extend(failure(Claim::Nat, path, outcome.missed.and(&abroad(space, path)?)?, None));
     }
     Ok(failures)
@@ -162,15 +174,28 @@ pub fn same(space: &Space, one: &Paths, other: &Paths, families: &[Family]) -> R
         for (aspect, a, b) in pairs {
             failures.extend(differs(Claim::Same(aspect), path, &a.and(&asked)?, &b.and(&asked)?)?);
         }
-        let keys: std::collections::BTreeSet<&(Hook, Translation)> =
-            a.translations.keys().chain(b.translations.keys()).collect();
-        for key in keys {
-            let of = |outcome: &Outcome| match outcome.translations.get(key) {
-                Some(set) => set.and(&asked),
-                None => Ok(space.engine.none()),
-            };
-            failures.extend(differs(Claim::Same(Aspect::Translation), path, &of(a)?, &of(b)?)?);
-        }
+        let both = (&a.translations, &b.translations);
+        failures.extend(translations(space, Claim::Same(Aspect::Translation), path, both, &asked)?);
+    }
+    Ok(failures)
+}
+
+/// What is translated, and how.
+type Translations = BTreeMap<(Hook, Translation), Set>;
+
+/// Each translation must be done to the same packets by both.
+fn translations(
+    space: &Space,
+    claim: Claim,
+    path: Path,
+    (one, other): (&Translations, &Translations),
+    asked: &Set,
+) -> Result<Vec<Failure>> {
+    let keys: BTreeSet<&(Hook, Translation)> = one.keys().chain(other.keys()).collect();
+    let mut failures = Vec::new();
+    for key in keys {
+        let of = |all: &Translations| all.get(key).map_or_else(|| Ok(space.engine.none()), |set| set.and(asked));
+        failures.extend(differs(claim, path, &of(one)?, &of(other)?)?);
     }
     Ok(failures)
 }

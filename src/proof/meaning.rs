@@ -4,7 +4,8 @@
 //! Each function is a sentence of the contract. No order of rules, no chains: only which packets are untracked, which are accepted.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::bdd::{Result, Set};
@@ -12,7 +13,7 @@ use super::condition::{Conditions, Moment};
 use super::names::LOOPBACK;
 use super::space::{Field, Space};
 use super::way::Path;
-use crate::dump::{Condition, Hook, InterfacePattern, Parts, Side, States, Test, Way};
+use crate::dump::{Condition, Hook, InterfacePattern, Parts, Side, States, Test, Translation, Way};
 use crate::net::{AddressSet, Family, PortSet, Protocol, RangeSet};
 use crate::policy::{AddressSetId, Addresses, Entry, Policy, Role, Server, TranslationKind, Transport};
 use crate::ruleset::Leg;
@@ -44,6 +45,8 @@ pub struct Meaning {
     pub accepted: Set,
     /// Packets that the spec calls tracked as well as untracked.
     pub contradictions: Set,
+    /// What is translated, and how.
+    pub translations: BTreeMap<(Hook, Translation), Set>,
     /// Packets that can come by at all.
     pub possible: Set,
     /// Packets that may open a flow: requests of entries, what a destination NAT leads here, and whatever the policy lets pass.
@@ -78,9 +81,11 @@ impl<'a> Reader<'a> {
         let untracked = marked.minus(&translated)?;
         let (openers, accepted) = self.accepted(path, &untracked)?;
         let reach = entered.or(&translated)?;
+        let accepted = accepted.and(&reach)?;
         Ok(Meaning {
+            translations: self.translations(path, &reach, &accepted, &untracked)?,
             untracked: untracked.and(&entered)?,
-            accepted: accepted.and(&reach)?,
+            accepted,
             openers: openers.and(&reach)?,
             contradictions: self.contradictions(path)?,
             possible: self.possible(path)?,
@@ -298,6 +303,77 @@ impl<'a> Reader<'a> {
             }
         }
         self.space.engine.any(sets)
+    }
+
+    /// What the items of `nat` do to the first packet of a tracked flow: the first item that is about it. Destination NAT in prerouting to what comes
+    /// in, source NAT in postrouting to what is let out.
+    fn translations(
+        &self,
+        path: Path,
+        reach: &Set,
+        accepted: &Set,
+        untracked: &Set,
+    ) -> Result<BTreeMap<(Hook, Translation), Set>> {
+        let new = self.state(States { new: true, ..States::default() }, untracked)?;
+        let mut open = BTreeMap::from([
+            (Hook::Prerouting, if path == Path::Out { self.space.engine.none() } else { reach.and(&new)? }),
+            (Hook::Postrouting, if path == Path::In { self.space.engine.none() } else { accepted.and(&new)? }),
+        ]);
+        let mut found: BTreeMap<(Hook, Translation), Set> = BTreeMap::new();
+        for item in &self.policy.nat {
+            let (hook, translation, about) = self.item(&item.kind)?;
+            let Some(left) = open.get_mut(&hook) else { continue };
+            let set = about.and(left)?;
+            *left = left.minus(&set)?;
+            let known = found.remove(&(hook, translation.clone())).unwrap_or_else(|| self.space.engine.none());
+            found.insert((hook, translation), known.or(&set)?);
+        }
+        Ok(found)
+    }
+
+    /// Where an item of `nat` has its place, what it does, and to which packets.
+    fn item(&self, kind: &TranslationKind) -> Result<(Hook, Translation, Set)> {
+        use crate::dump::TranslationKind as Kind;
+        let one = |to: IpAddr| Some((to, to));
+        let port = |port: u16| Some((port, port));
+        let does = |kind, address, ports| Translation { kind, address, ports };
+        Ok(match kind {
+            TranslationKind::Dnat { listen, to, port: new } => {
+                let set = self.listening(listen)?.and(&self.space.family(Family::of(*to))?)?;
+                (Hook::Prerouting, does(Kind::Dnat, one(*to), new.and_then(port)), set)
+            }
+            TranslationKind::Redirect { listen, port: new } => {
+                (Hook::Prerouting, does(Kind::Redirect, None, port(*new)), self.listening(listen)?)
+            }
+            TranslationKind::Masquerade { out, from } => {
+                (Hook::Postrouting, does(Kind::Masquerade, None, None), self.leaving(out.as_str(), *from)?)
+            }
+            TranslationKind::Snat { out, from, to } => {
+                let set = self.leaving(out.as_str(), *from)?.and(&self.space.family(Family::of(*to))?)?;
+                (Hook::Postrouting, does(Kind::Snat, one(*to), None), set)
+            }
+        })
+    }
+
+    /// Packets to one of these endpoints. `*`, prefixes and sets mean this host's addresses.
+    fn listening(&self, listen: &[Server]) -> Result<Set> {
+        let lists = listen.iter().map(|server| {
+            let mut list = vec![protocol(server.transport.protocol())];
+            list.extend(self.among(Side::Destination, server.addresses));
+            if let Transport::Ports(_, ports) = &server.transport {
+                list.push(Condition::is(Test::Port(Side::Destination, numbers(ports))));
+            }
+            if !is_host(server) {
+                list.push(Condition::is(Test::Local(Side::Destination)));
+            }
+            list
+        });
+        self.any(&lists.collect::<Vec<_>>())
+    }
+
+    /// Packets that leave by an interface, from these sources.
+    fn leaving(&self, out: &str, from: Addresses) -> Result<Set> {
+        self.space.interface(Way::Out, &[InterfacePattern::exact(out)])?.and(&self.addresses(Side::Source, from)?)
     }
 
     /// Where nothing is tracked, nothing is reassembled: later fragments of stateless flows come without ports. IPv6 in input, both in forward.

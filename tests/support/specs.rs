@@ -51,5 +51,8 @@ pub fn broken(compiled: &fwc::compile::Compiled) -> Vec<String> {
         let packet = fwc::proof::witness::witness(&space, &failure.packets, failure.path).unwrap().unwrap();
         format!("{:?} {:?}: {packet}", failure.claim, failure.second)
     });
-    told.collect()
+    let tracks = fwc::net::Family::BOTH.iter().any(|&family| dump.tracks(family));
+    let wrong = (tracks != compiled.ruleset().tracks || tracks != compiled.policy.tracks)
+        .then(|| format!("whether anything is tracked: {tracks}"));
+    told.chain(wrong).collect()
 }

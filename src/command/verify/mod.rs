@@ -67,8 +67,8 @@ impl Proof {
 const CLAIMS: [(&[claim::Claim], &str); 3] = [
     (&[claim::Claim::Legs], "both legs of every untracked flow are untracked together, on every hook that they pass"),
     (
-        &[claim::Claim::Tracking, claim::Claim::Nat],
-        "what is untracked is exactly what the spec says, and no NAT rule meets an untracked flow",
+        &[claim::Claim::Tracking, claim::Claim::Nat, claim::Claim::Translated],
+        "what is untracked or translated is exactly what the spec says, and no NAT rule meets an untracked flow",
     ),
     (
         &[claim::Claim::Accepted, claim::Claim::Openers],

@@ -23,7 +23,7 @@ pub(super) fn of_rules(
     let (rule, spec) = words(failure);
     let diagnostic = match failure.claim {
         Claim::Legs => legs_apart::report(&told, rule, spec),
-        Claim::Tracking => tracking_differs::report(&told, rule, spec),
+        Claim::Tracking | Claim::Translated => tracking_differs::report(&told, rule, spec),
         Claim::Nat => tracking_differs::nat(&told),
         Claim::Openers => accepted_differs::opener(&told),
         Claim::Accepted | Claim::Same(_) => accepted_differs::report(&told, rule, spec),
@@ -56,7 +56,7 @@ pub(super) fn of_form(
 fn words(failure: &Failure) -> (&'static str, &'static str) {
     let (yes, no) = match failure.claim {
         Claim::Legs | Claim::Tracking | Claim::Same(Aspect::Tracking) => ("untracked", "tracked"),
-        Claim::Nat | Claim::Same(Aspect::Translation) => ("translated so", "not translated so"),
+        Claim::Nat | Claim::Translated | Claim::Same(Aspect::Translation) => ("translated so", "not translated so"),
         Claim::Accepted | Claim::Openers | Claim::Same(Aspect::Accepted) => ("accepted", "dropped"),
     };
     if failure.second == Some(true) { (no, yes) } else { (yes, no) }

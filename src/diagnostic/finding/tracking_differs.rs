@@ -9,7 +9,7 @@ pub const FINDING: Finding = Finding {
     title: "what is untracked is not what the spec says",
     explanation: "\
 `fwc verify` says what a spec means twice: once as rules, and once from the contract alone. For every packet both must agree whether it is
-tracked, no packet may be tracked and untracked at once, and no NAT rule may match a packet that is not tracked.
+tracked and how it is translated, no packet may be tracked and untracked at once, and no NAT rule may match a packet that is not tracked.
 
 The packet in the message is one for which they do not agree. This is a mistake in fwc: please report it with the spec; do not apply it.
 ",

@@ -171,7 +171,13 @@ fn rounds(seed: u64, forms: &[Form], count: usize, mut enough: impl FnMut(usize)
     let bytes: Vec<u8> = (0..4).flat_map(|n: u64| (seed ^ n).to_le_bytes()).collect();
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(Config { failure_persistence: None, ..Config::default() }, rng);
-    let specs = prop_oneof![3 => generate::spec(), 1 => generate::quiet_spec(), 1 => generate::nat_spec()];
+    let specs = prop_oneof![
+        4 => generate::spec(),
+        1 => generate::quiet_spec(),
+        1 => generate::nat_spec(),
+        1 => generate::overlap_spec(),
+        1 => generate::plain_spec(),
+    ];
     let mut total = Tally::default();
     for round in 0.. {
         if enough(round) {
@@ -207,7 +213,7 @@ fn seed() -> u64 {
 
 #[test]
 fn kernel_and_evaluator_agree_over_netlink() {
-    let total = rounds(seed(), &[Form::Netlink], 600, |round| round >= 24);
+    let total = rounds(seed(), &[Form::Netlink], 600, |round| round >= 32);
     println!("{total:?}");
     assert!(total.decided > 8_000 && total.accepted > 1_000 && total.untracked > 1_000, "too few: {total:?}");
     assert!(total.decided - total.accepted > 1_000, "too few are dropped: {total:?}");

@@ -82,6 +82,16 @@ proptest! {
     }
 
     #[test]
+    fn every_spec_with_nat_beside_it_means_what_it_says(text in generate::overlap_spec()) {
+        prop_assert_eq!(broken(&compile(&text)), Vec::<String>::new(), "{}", text);
+    }
+
+    #[test]
+    fn every_spec_without_ports_means_what_it_says(text in generate::plain_spec()) {
+        prop_assert_eq!(broken(&compile(&text)), Vec::<String>::new(), "{}", text);
+    }
+
+    #[test]
     fn every_spec_with_nat_means_what_it_says(text in generate::nat_spec()) {
         prop_assert_eq!(broken(&compile(&text)), Vec::<String>::new(), "{}", text);
     }

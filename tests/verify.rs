@@ -70,6 +70,16 @@ proptest! {
     }
 
     #[test]
+    fn every_form_beside_nat_does_what_the_rules_say(text in generate::overlap_spec()) {
+        all_the_same(&text);
+    }
+
+    #[test]
+    fn every_form_without_ports_does_what_the_rules_say(text in generate::plain_spec()) {
+        all_the_same(&text);
+    }
+
+    #[test]
     fn every_form_without_tracking_does_what_the_rules_say(text in generate::quiet_spec()) {
         all_the_same(&text);
     }

@@ -99,6 +99,50 @@ pub fn spec() -> impl Strategy<Value = String> {
     })
 }
 
+/// A spec in which NAT rules and stateless entries live side by side, because they touch nothing of each other; and stateless protocols without
+/// ports, some of which IPv6 cannot have.
+pub fn overlap_spec() -> impl Strategy<Value = String> {
+    let nat = vec![
+        "masquerade: {out: eth0, from: 10.0.0.0/8}",
+        "snat: {out: eth1, from: 10.2.0.0/16, to: 203.0.113.9}",
+        "dnat: {listen: \"203.0.113.6:8443\", to: \"10.0.0.8:443\"}",
+        "redirect: {listen: \"203.0.113.6:8080\", to: 81}",
+    ];
+    let services = vec![
+        "  web: {listen: \"203.0.113.5:1080\", stateless: true}\n",
+        "  dns: {listen: [\"203.0.113.5:1053\", \"[2001:db8::5]:1053\"], protocol: [udp, tcp], stateless: true}\n",
+        "  tunnel: {listen: \"203.0.113.5\", protocol: gre, stateless: true}\n",
+    ];
+    let output = select(vec!["drop", "accept"]);
+    (subsequence(nat, 0..=3), subsequence(services, 1..=3), output, any::<bool>()).prop_map(
+        |(nat, services, output, kept)| {
+            let nat: String = nat.iter().map(|item| format!("  - {item}\n")).collect();
+            let nat = if nat.is_empty() { nat } else { format!("nat_conflict: overlap\nnat:\n{nat}") };
+            let kept = if kept { "  kept: {listen: \"203.0.113.5:2022\"}\n" } else { "" };
+            format!(
+                "policy: {{input: drop, output: {output}, forward: drop}}\nservices:\n{}{kept}{nat}",
+                services.concat()
+            )
+        },
+    )
+}
+
+/// Stateless protocols without ports, with addresses of both families and of any: some of them only IPv4 can have.
+pub fn plain_spec() -> impl Strategy<Value = String> {
+    let protocol = || select(vec!["ah", "igmp", "gre", "esp", "60", "vrrp"]);
+    let output = select(vec!["drop", "accept"]);
+    (protocol(), select(vec!["\"*\"", "203.0.113.5", "$mine"]), select(vec!["\"*\"", "198.51.100.9"]), output).prop_map(
+        |(protocol, listen, to, output)| {
+            format!(
+                "policy: {{input: drop, output: {output}, forward: drop}}\nsets:\n  mine: [203.0.113.5, \"2001:db8::5\"]\nservices:\n  \
+                 plain: {{listen: {listen}, protocol: {protocol}, stateless: true}}\n  ssh: {{listen: \"*:22\"}}\nclients:\n  \
+                 other: {{to: {to}, protocol: ospf, stateless: true}}\n  more: {{to: {to}, protocol: 43, stateless: true}}\n\
+                 forward:\n  routed: {{to: {to}, protocol: 44, stateless: true}}\n"
+            )
+        },
+    )
+}
+
 /// A spec with NAT, and so without stateless entries.
 pub fn nat_spec() -> impl Strategy<Value = String> {
     let items = vec![

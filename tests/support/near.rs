@@ -79,6 +79,10 @@ impl Possible for Packet {
             PacketHeader::Icmp(130..=136 | 143) if self.family() == Family::V6 => {
                 Packet { state: State::Invalid, ..self }
             }
+            // The number of an extension header of IPv6 is not that of a protocol.
+            PacketHeader::Plain(protocol) if !protocol.exists_in(self.family()) => {
+                Packet { header: PacketHeader::Plain("gre".parse().unwrap()), ..self }
+            }
             _ => self,
         }
     }

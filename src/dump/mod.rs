@@ -12,6 +12,7 @@ pub mod ipset;
 mod listing;
 pub mod netlink;
 pub mod nft_json;
+mod nft_names;
 pub mod nft_text;
 mod of_ruleset;
 mod words;

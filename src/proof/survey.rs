@@ -5,6 +5,10 @@ use crate::net::{AddrRange, AddressSet, Family, PacketHeader, RangeSet};
 use crate::packet::Packet;
 use crate::policy::{Addresses, Policy, Role, TranslationKind, Transport};
 
+/// fe80::/10.
+pub(super) const LINK_LOCAL: (u128, u128) =
+    (0xfe80_0000_0000_0000_0000_0000_0000_0000, 0xfebf_ffff_ffff_ffff_ffff_ffff_ffff_ffff);
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Survey {
@@ -128,7 +132,7 @@ impl Survey {
         self.policy_ports(policy);
         // Built into the rules: DHCP.
         self.ports.extend([(67, 68), (67, 67), (546, 547), (546, 546)]);
-        self.v6.push(super::meaning::LINK_LOCAL);
+        self.v6.push(LINK_LOCAL);
     }
 
     fn policy_ports(&mut self, policy: &Policy) {

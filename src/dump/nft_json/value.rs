@@ -6,98 +6,15 @@ use serde_json::Value as Json;
 
 use crate::dump::netlink::field::Field;
 use crate::dump::netlink::register::{Loaded, What};
+use crate::dump::nft_names::{ICMP, ICMP_CODES, ICMPV6, ICMPV6_CODES, Names, PROTOCOLS, TCP_FLAGS, named};
 use crate::dump::{InterfacePattern, Value};
 use crate::kernel::wire;
 use crate::net::{AddrRange, Family};
 
-/// What nft calls protocols, beyond their numbers.
-const PROTOCOLS: &[(&str, u64)] = &[
-    ("icmp", 1),
-    ("igmp", 2),
-    ("ipencap", 4),
-    ("tcp", 6),
-    ("udp", 17),
-    ("dccp", 33),
-    ("ipv6", 41),
-    ("ipv6-icmp", 58),
-    ("icmpv6", 58),
-    ("gre", 47),
-    ("esp", 50),
-    ("ah", 51),
-    ("comp", 108),
-    ("ospf", 89),
-    ("pim", 103),
-    ("vrrp", 112),
-    ("sctp", 132),
-    ("udplite", 136),
-    ("hopopt", 0),
-    ("ipv6-route", 43),
-    ("ipv6-frag", 44),
-    ("ipv6-nonxt", 59),
-    ("ipv6-opts", 60),
-];
-const ICMP: &[(&str, u64)] = &[
-    ("echo-reply", 0),
-    ("destination-unreachable", 3),
-    ("source-quench", 4),
-    ("redirect", 5),
-    ("echo-request", 8),
-    ("router-advertisement", 9),
-    ("router-solicitation", 10),
-    ("time-exceeded", 11),
-    ("parameter-problem", 12),
-    ("timestamp-request", 13),
-    ("timestamp-reply", 14),
-    ("info-request", 15),
-    ("info-reply", 16),
-    ("address-mask-request", 17),
-    ("address-mask-reply", 18),
-];
-const ICMP_CODES: &[(&str, u64)] = &[
-    ("net-unreachable", 0),
-    ("host-unreachable", 1),
-    ("prot-unreachable", 2),
-    ("port-unreachable", 3),
-    ("frag-needed", 4),
-    ("net-prohibited", 9),
-    ("host-prohibited", 10),
-    ("admin-prohibited", 13),
-];
-const ICMPV6: &[(&str, u64)] = &[
-    ("destination-unreachable", 1),
-    ("packet-too-big", 2),
-    ("time-exceeded", 3),
-    ("parameter-problem", 4),
-    ("echo-request", 128),
-    ("echo-reply", 129),
-    ("mld-listener-query", 130),
-    ("mld-listener-report", 131),
-    ("mld-listener-done", 132),
-    ("mld-listener-reduction", 132),
-    ("nd-router-solicit", 133),
-    ("nd-router-advert", 134),
-    ("nd-neighbor-solicit", 135),
-    ("nd-neighbor-advert", 136),
-    ("nd-redirect", 137),
-    ("router-renumbering", 138),
-    ("ind-neighbor-solicit", 141),
-    ("ind-neighbor-advert", 142),
-    ("mld2-listener-report", 143),
-];
-const ICMPV6_CODES: &[(&str, u64)] = &[
-    ("no-route", 0),
-    ("admin-prohibited", 1),
-    ("addr-unreachable", 3),
-    ("port-unreachable", 4),
-    ("policy-fail", 5),
-    ("reject-route", 6),
-];
-const TCP_FLAGS: &[(&str, u64)] =
-    &[("fin", 1), ("syn", 2), ("rst", 4), ("psh", 8), ("ack", 16), ("urg", 32), ("ecn", 64), ("cwr", 128)];
-const STATES: &[(&str, u64)] = &[("invalid", 1), ("established", 2), ("related", 4), ("new", 8), ("untracked", 64)];
-const STATUSES: &[(&str, u64)] =
+const STATES: Names = &[("invalid", 1), ("established", 2), ("related", 4), ("new", 8), ("untracked", 64)];
+const STATUSES: Names =
     &[("expected", 1), ("seen-reply", 2), ("assured", 4), ("confirmed", 8), ("snat", 16), ("dnat", 32), ("dying", 512)];
-const ADDRESS_TYPES: &[(&str, u64)] = &[
+const ADDRESS_TYPES: Names = &[
     ("unspec", 0),
     ("unicast", 1),
     ("local", 2),
@@ -108,10 +25,10 @@ const ADDRESS_TYPES: &[(&str, u64)] = &[
     ("unreachable", 7),
     ("prohibit", 8),
 ];
-const FAMILIES: &[(&str, u64)] = &[("ipv4", 2), ("ipv6", 10)];
-const ETHER_TYPES: &[(&str, u64)] = &[("ip", 0x0800), ("ip6", 0x86dd), ("arp", 0x0806), ("vlan", 0x8100)];
+const FAMILIES: Names = &[("ipv4", 2), ("ipv6", 10)];
+const ETHER_TYPES: Names = &[("ip", 0x0800), ("ip6", 0x86dd), ("arp", 0x0806), ("vlan", 0x8100)];
 
-fn words(loaded: &Loaded, field: Option<Field>) -> &'static [(&'static str, u64)] {
+fn words(loaded: &Loaded, field: Option<Field>) -> Names {
     match (&loaded.what, field) {
         (_, Some(Field::Protocol)) => PROTOCOLS,
         (_, Some(Field::IcmpType(Family::V4))) => ICMP,
@@ -168,8 +85,8 @@ fn number(words: &[(&str, u64)], value: &Json) -> Option<u64> {
     match value {
         Json::Number(number) => number.as_u64(),
         Json::Bool(truth) => Some(u64::from(*truth)),
-        Json::String(text) => match words.iter().find(|(word, _)| word == text) {
-            Some((_, number)) => Some(*number),
+        Json::String(text) => match named(words, text) {
+            Some(number) => Some(number),
             None => text.strip_prefix("0x").map_or_else(|| text.parse().ok(), |hex| u64::from_str_radix(hex, 16).ok()),
         },
         Json::Array(all) => all.iter().try_fold(0, |sum, one| Some(sum | number(words, one)?)),

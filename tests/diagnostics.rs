@@ -15,6 +15,7 @@ use fwc::diagnostic::{Diagnostic, finding};
 use fwc::packet::{assertion, failure};
 use fwc::source::Sources;
 use support::folders;
+use support::golden::{differs, hold};
 
 /// Everything that needs no host: what `fwc check` reports, and `fwc test` where there are no errors.
 fn check(spec: &Path) -> (Sources, Vec<Diagnostic>) {
@@ -85,20 +86,7 @@ fn rendered(case: &Path) -> String {
 
 #[test]
 fn diagnostics_are_as_expected() {
-    let bless = std::env::var_os("FWC_BLESS").is_some();
-    let mut wrong = Vec::new();
-    for case in folders(FOLDER) {
-        let (file, now) = (case.join("expected.txt"), rendered(&case));
-        if bless {
-            std::fs::write(&file, &now).unwrap();
-        }
-        let expected = std::fs::read_to_string(&file).unwrap_or_default();
-        if now != expected {
-            let difference = similar::TextDiff::from_lines(&expected, &now);
-            wrong.push(format!("{}\n{}", case.display(), difference.unified_diff().header("expected", "now")));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    hold(folders(FOLDER).iter().map(|case| differs(&case.join("expected.txt"), Some(&rendered(case)))));
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn every_target_has_its_binary_and_no_other_has_one() {
 fn the_seeds_of_netlink_are_messages_of_the_golden_specs() {
     for folder in folders("tests/golden/nft") {
         let seed = format!("fuzz/seeds/netlink/{}", folder.file_name().unwrap().to_str().unwrap());
-        if std::env::var_os("FWC_BLESS").is_some() {
+        if support::golden::is_blessed() {
             let spec = std::fs::read_to_string(folder.join("spec.yaml")).unwrap();
             let header = Header { version: "0.0.0", spec_hash: "0123456789abcdef" };
             std::fs::write(&seed, messages(&Program::of(compile(&spec).ruleset(), &header)).bytes).unwrap();

@@ -16,6 +16,7 @@ use fwc::policy::Role;
 use fwc::source::Sources;
 use fwc::spec::{Fate, Tracking};
 use proptest::prelude::*;
+use support::golden::{differs, hold};
 
 /// Imports the iptables files and the ipsets of a spec, as one ruleset.
 fn there_and_back(path: &Path) -> (String, Imported, String) {
@@ -131,26 +132,13 @@ fn run(files: &[PathBuf]) -> (i32, String, String) {
 
 #[test]
 fn foreign_rulesets_are_as_expected() {
-    let bless = std::env::var_os("FWC_BLESS").is_some();
-    let mut wrong = Vec::new();
-    for (name, files) in CASES {
+    hold(CASES.iter().flat_map(|(name, files)| {
         let files: Vec<PathBuf> = files.iter().map(|file| Path::new("tests/rulesets").join(file)).collect();
         let (code, spec, told) = run(&files);
         assert_eq!(code, i32::from(!spec.starts_with("# proven: ")), "{name}: {spec}{told}");
-        for (text, extension) in [(spec, "yaml"), (told, "txt")] {
-            let golden = Path::new("tests/golden/import").join(format!("{name}.{extension}"));
-            if bless {
-                std::fs::create_dir_all("tests/golden/import").unwrap();
-                std::fs::write(&golden, &text).unwrap();
-            }
-            let expected = std::fs::read_to_string(&golden).unwrap_or_default();
-            if text != expected {
-                let difference = similar::TextDiff::from_lines(&expected, &text);
-                wrong.push(format!("{name}\n{}", difference.unified_diff().header("expected", "now")));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        let golden = |extension: &str| Path::new("tests/golden/import").join(format!("{name}.{extension}"));
+        [differs(&golden("yaml"), Some(&spec)), differs(&golden("txt"), Some(&told))]
+    }));
 }
 
 /// Every code of imports occurs: FWC751 and FWC752 in the golden files, FWC753 where nothing is a ruleset.

@@ -21,6 +21,7 @@ use interpreter::Rules;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+use support::golden::{differs, hold};
 use support::{Namespace, compile, folders, require, write_files};
 
 const FOLDER: &str = "tests/golden/iptables";
@@ -32,26 +33,11 @@ fn files(text: &str) -> Artifacts {
 
 #[test]
 fn texts_are_as_expected() {
-    let bless = std::env::var_os("FWC_BLESS").is_some();
-    let mut wrong = Vec::new();
-    for case in folders(FOLDER) {
+    hold(folders(FOLDER).iter().flat_map(|case| {
         let now = files(&std::fs::read_to_string(case.join("spec.yaml")).unwrap());
         let now = [(V4_FILE, Some(now.v4)), (V6_FILE, Some(now.v6)), (IPSET_FILE, now.ipset)];
-        for (name, now) in now {
-            let file = case.join(name);
-            match &now {
-                Some(now) if bless => std::fs::write(&file, now).unwrap(),
-                None if bless && file.exists() => std::fs::remove_file(&file).unwrap(),
-                _ => {}
-            }
-            let (now, expected) = (now.unwrap_or_default(), std::fs::read_to_string(&file).unwrap_or_default());
-            if now != expected {
-                let difference = similar::TextDiff::from_lines(&expected, &now);
-                wrong.push(format!("{}\n{}", file.display(), difference.unified_diff().header("expected", "now")));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        now.map(|(name, now)| differs(&case.join(name), now.as_deref()))
+    }));
 }
 
 /// Loads the files as their headers say, with both backends, each twice, and shows that nothing is left but what the files say.

@@ -7,6 +7,8 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use support::golden::{differs, hold};
+
 /// What is given together, and the name of the golden file.
 const CASES: &[(&str, &[&str])] = &[
     ("classic", &["classic.v4"]),
@@ -29,24 +31,12 @@ fn lint(files: &[PathBuf]) -> (i32, String) {
 
 #[test]
 fn findings_are_as_expected() {
-    let bless = std::env::var_os("FWC_BLESS").is_some();
-    let mut wrong = Vec::new();
-    for (name, files) in CASES {
+    hold(CASES.iter().map(|(name, files)| {
         let files: Vec<PathBuf> = files.iter().map(|file| Path::new("tests/rulesets").join(file)).collect();
         let (code, text) = lint(&files);
         assert_eq!(code, i32::from(!text.ends_with("rules: nothing found\n")), "{name}");
-        let golden = Path::new("tests/golden/lint").join(format!("{name}.txt"));
-        if bless {
-            std::fs::create_dir_all("tests/golden/lint").unwrap();
-            std::fs::write(&golden, &text).unwrap();
-        }
-        let expected = std::fs::read_to_string(&golden).unwrap_or_default();
-        if text != expected {
-            let difference = similar::TextDiff::from_lines(&expected, &text);
-            wrong.push(format!("{name}\n{}", difference.unified_diff().header("expected", "now")));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        differs(&Path::new("tests/golden/lint").join(format!("{name}.txt")), Some(&text))
+    }));
 }
 
 /// What fwc writes itself has none of the traps.

@@ -25,6 +25,7 @@ use fwc::kernel::wire;
 use fwc::packet::evaluate_as_is;
 use proptest::prelude::*;
 use proptest::test_runner::TestRng;
+use support::golden::{differs, hold};
 use support::{Link, Mirror, Namespace, compile, examples, folders, udp_seen_as};
 
 const HEADER: Header<'static> = Header { version: "0.0.0", spec_hash: "0123456789abcdef" };
@@ -216,21 +217,10 @@ const FOLDER: &str = "tests/golden/nft";
 
 #[test]
 fn texts_are_as_expected() {
-    let bless = std::env::var_os("FWC_BLESS").is_some();
-    let mut wrong = Vec::new();
-    for case in folders(FOLDER) {
+    hold(folders(FOLDER).iter().map(|case| {
         let now = program(&std::fs::read_to_string(case.join("spec.yaml")).unwrap()).text();
-        let file = case.join("fwc.nft");
-        if bless {
-            std::fs::write(&file, &now).unwrap();
-        }
-        let expected = std::fs::read_to_string(&file).unwrap_or_default();
-        if now != expected {
-            let difference = similar::TextDiff::from_lines(&expected, &now);
-            wrong.push(format!("{}\n{}", file.display(), difference.unified_diff().header("expected", "now")));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        differs(&case.join("fwc.nft"), Some(&now))
+    }));
 }
 
 #[test]

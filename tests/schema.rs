@@ -1,5 +1,7 @@
 //! The committed schema: fresh, in step with the decoder, and right about good and bad specs.
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +18,7 @@ fn schema() -> Value {
 #[test]
 fn the_committed_schema_is_fresh() {
     let now = fwc::schema::json();
-    if std::env::var_os("FWC_BLESS").is_some() {
+    if support::golden::is_blessed() {
         std::fs::write(COMMITTED, &now).unwrap();
     }
     assert!(std::fs::read_to_string(COMMITTED).unwrap_or_default() == now, "run FWC_BLESS=1 cargo test --test schema");

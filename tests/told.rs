@@ -7,22 +7,12 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
 
+use support::golden::{differs, hold};
 use support::{examples, folders, fwc};
 
 /// Relative to the crate, in which tests run: so that no machine's paths get into the files.
 const FOLDER: &str = "tests/golden/told";
-
-/// Compares a file with what there is now, or writes it.
-fn holds(file: &Path, now: &str) -> Option<String> {
-    if std::env::var_os("FWC_BLESS").is_some() {
-        fs::write(file, now).unwrap();
-    }
-    let expected = fs::read_to_string(file).unwrap_or_default();
-    let difference = similar::TextDiff::from_lines(expected.as_str(), now);
-    (now != expected).then(|| format!("{}\n{}", file.display(), difference.unified_diff().header("expected", "now")))
-}
 
 /// What a command line leaves behind: both streams and the exit code.
 fn told(words: &[&str]) -> String {
@@ -44,9 +34,9 @@ fn tests_and_traces_are_told_as_expected() {
     for case in folders(FOLDER) {
         let spec = case.join("spec.yaml");
         let spec = spec.to_str().unwrap();
-        wrong.extend(holds(&case.join("test.txt"), &told(&["test", spec])));
-        wrong.extend(holds(&case.join("junit.xml"), &fwc(&["test", spec, "--report", "junit"]).stdout));
-        wrong.extend(holds(&case.join("tap.txt"), &fwc(&["test", spec, "--report", "tap"]).stdout));
+        wrong.push(differs(&case.join("test.txt"), Some(&told(&["test", spec]))));
+        wrong.push(differs(&case.join("junit.xml"), Some(&fwc(&["test", spec, "--report", "junit"]).stdout)));
+        wrong.push(differs(&case.join("tap.txt"), Some(&fwc(&["test", spec, "--report", "tap"]).stdout)));
         let packets = fs::read_to_string(case.join("packets.txt")).unwrap_or_default();
         let traces: Vec<String> = packets
             .lines()
@@ -55,10 +45,10 @@ fn tests_and_traces_are_told_as_expected() {
             })
             .collect();
         if !traces.is_empty() {
-            wrong.extend(holds(&case.join("trace.txt"), &traces.join("\n")));
+            wrong.push(differs(&case.join("trace.txt"), Some(&traces.join("\n"))));
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    hold(wrong);
 }
 
 #[test]

@@ -54,3 +54,32 @@ impl FromStr for Interface {
         Ok(Interface(text.to_string()))
     }
 }
+
+/// An interface's name, or the start of names (`eth+` of iptables, `eth*` of nft).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InterfacePattern {
+    /// The name, or how it starts.
+    pub name: String,
+    /// Whether it is only the start. A start that is empty matches every interface.
+    pub prefix: bool,
+}
+
+impl InterfacePattern {
+    /// Exactly this name.
+    #[must_use]
+    pub fn exact(name: &str) -> Self {
+        InterfacePattern { name: name.to_string(), prefix: false }
+    }
+
+    /// Whether an interface of this name matches.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        if self.prefix { name.starts_with(&self.name) } else { self.name == name }
+    }
+}
+
+impl fmt::Display for InterfacePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.name, if self.prefix { "*" } else { "" })
+    }
+}

@@ -18,7 +18,7 @@ mod range;
 pub use address::{AddrRange, AddressSet, Family};
 pub use duration::Seconds;
 pub use endpoint::{AddressPattern, Endpoint};
-pub use interface::Interface;
+pub use interface::{Interface, InterfacePattern};
 pub use invalid::{Invalid, Mistake};
 pub use name::Name;
 pub use near::nearest;

@@ -7,6 +7,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod cli;
+pub mod golden;
 pub mod guard;
 pub mod link;
 pub mod namespace;

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 
 use super::KernelError;
 use super::socket::Socket;
+pub use crate::net::InterfacePattern;
 use crate::net::{AddrRange, AddressSet, Family, RangeSet};
 use crate::policy::footprint::{NatHook, NewAddress, Target};
 use facts::Values;
@@ -82,23 +83,6 @@ pub enum NatKind {
     Redirect,
     /// NAT of another kind, or something in a NAT table that fwc does not know: its name.
     Other(String),
-}
-
-/// The name of an interface, or of all whose names start so.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct InterfacePattern {
-    /// The name or its start.
-    pub name: String,
-    /// Whether `name` is only the start.
-    pub prefix: bool,
-}
-
-impl InterfacePattern {
-    /// Whether an interface's name matches.
-    #[must_use]
-    pub fn matches(&self, name: &str) -> bool {
-        if self.prefix { name.starts_with(&self.name) } else { name == self.name }
-    }
 }
 
 /// Which packets a rule can match. A rule never matches more than this says, so two rules whose `NatMatch` have nothing

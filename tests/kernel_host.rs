@@ -2,13 +2,15 @@
 
 mod support;
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 
-use fwc::kernel::host::{SshConnection, conntrack, listeners, local_addresses, memory};
+use fwc::kernel::host::{SshConnection, conntrack, local_addresses, memory};
 use fwc::kernel::namespace::{NamespaceError, enter, sandbox};
 use fwc::kernel::socket::Socket;
+use fwc::kernel::sockets::{connections, listeners};
 use fwc::kernel::version::require_supported;
+use fwc::net::Protocol;
 use support::Namespace;
 
 #[test]
@@ -35,6 +37,25 @@ fn listeners_have_their_process_and_sshd_is_known_by_its_name() {
         listeners()
     });
     assert!(!found[0].ssh && found[0].process.as_ref().unwrap().name == "httpd");
+}
+
+#[test]
+fn udp_waits_until_it_has_a_peer() {
+    let namespace = Namespace::new("kernel");
+    namespace.enter(|| {
+        let waits = UdpSocket::bind("127.0.0.1:53").unwrap();
+        let speaks = UdpSocket::bind("127.0.0.1:5353").unwrap();
+        speaks.connect(waits.local_addr().unwrap()).unwrap();
+        let found = listeners();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].protocol, found[0].address), (Protocol::UDP, waits.local_addr().unwrap()));
+        let tcp = TcpListener::bind("127.0.0.1:80").unwrap();
+        let stream = TcpStream::connect(tcp.local_addr().unwrap()).unwrap();
+        let ends: Vec<_> = connections().map(|c| (c.protocol, c.local, c.peer)).collect();
+        let (here, there) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
+        assert!(ends.contains(&(Protocol::TCP, here, there)) && ends.contains(&(Protocol::TCP, there, here)));
+        assert!(ends.contains(&(Protocol::UDP, speaks.local_addr().unwrap(), waits.local_addr().unwrap())));
+    });
 }
 
 #[test]
@@ -72,7 +93,7 @@ fn a_sandbox_is_empty_with_loopback_up() {
         let found = local_addresses();
         assert!(found.iter().any(|address| address.address.to_string() == "127.0.0.1"), "{found:?}");
         let listener = TcpListener::bind("127.0.0.1:80").unwrap();
-        std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     });
     assert!(namespace.ruleset().contains("table ip t"));
 }

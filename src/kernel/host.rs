@@ -1,129 +1,15 @@
-//! Facts about the host that decide whether loading is safe: who listens, who is logged in over ssh, which addresses are
-//! local, how full the conntrack table is.
+//! Facts about the host that decide whether loading is safe: who is logged in over ssh, which addresses are local, how full
+//! the conntrack table is.
 //!
 //! Everything is read for the network namespace of the calling thread. What cannot be read is absent, never an error:
 //! these facts only make checks possible.
 
-use std::collections::HashMap;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 
 use nix::ifaddrs::getifaddrs;
-use procfs::net::{TcpNetEntries, TcpState};
-use procfs::process::{FDTarget, Process, all_processes};
-use procfs::{Current, FromReadSI, Meminfo, current_system_info};
-
-/// A TCP socket that listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listener {
-    /// Where. The unspecified address is every address; the one of IPv6 mostly covers IPv4 too.
-    pub address: SocketAddr,
-    /// Who, as far as it could be found out: processes of others are visible to root only.
-    pub process: Option<ProcessName>,
-    /// Whether it is the way in over ssh.
-    pub ssh: bool,
-}
-
-/// A process.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ProcessName {
-    /// Its id.
-    pub id: i32,
-    /// Its name, at most 15 bytes, as in `sshd`.
-    pub name: String,
-}
-
-/// The listening TCP sockets of this network namespace.
-#[must_use]
-pub fn listeners() -> Vec<Listener> {
-    let mut sockets: Vec<(SocketAddr, u64)> = Vec::new();
-    for file in ["tcp", "tcp6"] {
-        let entries = TcpNetEntries::from_file(format!("/proc/thread-self/net/{file}"), current_system_info());
-        let listening = entries.map(|entries| entries.0).unwrap_or_default().into_iter();
-        let listening = listening.filter(|entry| entry.state == TcpState::Listen);
-        sockets.extend(listening.map(|entry| (canonical(entry.local_address), entry.inode)));
-    }
-    let owners = owners(&sockets);
-    let by_systemd = ports_of_ssh_socket();
-    let listener = |(address, inode): (SocketAddr, u64)| {
-        let owner = owners.get(&inode);
-        let ssh = match owner {
-            Some(owner) if owner.name.name == "systemd" => by_systemd.contains(&address.port()),
-            Some(owner) => owner.is_ssh_server,
-            None => address.port() == 22,
-        };
-        Listener { address, process: owner.map(|owner| owner.name.clone()), ssh }
-    };
-    sockets.into_iter().map(listener).collect()
-}
-
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
-}
-
-struct Owner {
-    name: ProcessName,
-    is_ssh_server: bool,
-}
-
-/// The processes that hold these sockets, by the sockets' inodes. The process with the lowest id wins: it is the parent.
-fn owners(sockets: &[(SocketAddr, u64)]) -> HashMap<u64, Owner> {
-    let mut owners: HashMap<u64, Owner> = HashMap::new();
-    let wanted: std::collections::HashSet<u64> = sockets.iter().map(|socket| socket.1).collect();
-    if wanted.is_empty() {
-        return owners;
-    }
-    // A process may end at any time, and its files may be hidden.
-    for process in all_processes().into_iter().flatten().flatten() {
-        for descriptor in process.fd().into_iter().flatten().flatten() {
-            let FDTarget::Socket(inode) = descriptor.target else { continue };
-            if !wanted.contains(&inode) || owners.get(&inode).is_some_and(|owner| owner.name.id <= process.pid) {
-                continue;
-            }
-            let Ok(stat) = process.stat() else { break };
-            let is_ssh_server = is_ssh_server(&stat.comm, &process.cmdline().unwrap_or_default().join(" "));
-            owners.insert(inode, Owner { name: ProcessName { id: process.pid, name: stat.comm }, is_ssh_server });
-        }
-    }
-    owners
-}
-
-/// Whether a process is the ssh server that waits for logins. A session of it may listen too, for forwarded ports; its
-/// title reads `sshd: user@pts/0`, and newer ones are called `sshd-session`.
-fn is_ssh_server(name: &str, title: &str) -> bool {
-    match name {
-        "sshd" => !(title.starts_with("sshd: ") && title.contains('@')),
-        "dropbear" => true,
-        _ => false,
-    }
-}
-
-/// The ports of systemd's `ssh.socket` and `sshd.socket`, for which systemd itself listens; 22 where none is written.
-fn ports_of_ssh_socket() -> Vec<u16> {
-    let mut ports = Vec::new();
-    for folder in [
-        "/etc/systemd/system",
-        "/run/systemd/system",
-        "/run/systemd/generator",
-        "/usr/lib/systemd/system",
-        "/lib/systemd/system",
-    ] {
-        for unit in ["ssh.socket", "sshd.socket"] {
-            let unit = format!("{folder}/{unit}");
-            let drop_ins = fs::read_dir(format!("{unit}.d")).into_iter().flatten().flatten().map(|entry| entry.path());
-            for path in drop_ins.chain([unit.into()]) {
-                ports.extend(listen_ports(&fs::read_to_string(path).unwrap_or_default()));
-            }
-        }
-    }
-    if ports.is_empty() { vec![22] } else { ports }
-}
-
-/// The ports in the `ListenStream=` lines of a unit.
-fn listen_ports(unit: &str) -> impl Iterator<Item = u16> + '_ {
-    let values = unit.lines().filter_map(|line| line.trim().strip_prefix("ListenStream="));
-    values.filter_map(|value| value.trim().rsplit(':').next()?.parse().ok())
-}
+use procfs::process::Process;
+use procfs::{Current, Meminfo};
 
 /// The connection over which somebody is logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,20 +118,5 @@ mod tests {
         for text in ["", "198.51.100.7", "198.51.100.7 99999 203.0.113.5 22", "a b c d"] {
             assert_eq!(read(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn sessions_are_not_the_server() {
-        assert!(is_ssh_server("sshd", "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups"));
-        assert!(is_ssh_server("sshd", "/usr/sbin/sshd -D"));
-        assert!(!is_ssh_server("sshd", "sshd: admin@pts/0"));
-        assert!(!is_ssh_server("sshd-session", "sshd-session: admin@pts/0"));
-        assert!(!is_ssh_server("nginx", "nginx: master process"));
-    }
-
-    #[test]
-    fn ports_of_a_unit() {
-        let unit = "[Socket]\nListenStream=\nListenStream=22\nListenStream=[::]:2222\nListenStream=/run/x\nAccept=no\n";
-        assert_eq!(listen_ports(unit).collect::<Vec<_>>(), [22, 2222]);
     }
 }

@@ -18,6 +18,7 @@ pub mod normal;
 pub mod parts;
 pub mod probe;
 pub mod socket;
+pub mod sockets;
 pub mod table;
 pub mod transaction;
 pub mod version;

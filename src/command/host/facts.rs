@@ -3,8 +3,9 @@
 use super::{lockout, nat};
 use crate::compile::Compiled;
 use crate::diagnostic::Diagnostic;
-use crate::kernel::host::{SshConnection, listeners, local_addresses};
+use crate::kernel::host::{SshConnection, local_addresses};
 use crate::kernel::socket::Socket;
+use crate::kernel::sockets::listeners;
 
 /// Everything that speaks against it. In another namespace than the caller's (`--netns`) the caller's ssh session counts only
 /// if it ends there.

@@ -1,0 +1,208 @@
+//! The sockets of the network namespace of the calling thread: who listens, and what is connected.
+//!
+//! What cannot be read is absent, never an error: these facts only make checks possible.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::net::SocketAddr;
+
+use procfs::net::{TcpNetEntries, TcpState, UdpNetEntries};
+use procfs::process::{FDTarget, all_processes};
+use procfs::{FromReadSI, current_system_info};
+
+use crate::net::Protocol;
+
+/// A socket that waits for clients: TCP that listens, UDP without a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Where. The unspecified address is every address; the one of IPv6 mostly covers IPv4 too.
+    pub address: SocketAddr,
+    /// Who, as far as it could be found out: processes of others are visible to root only.
+    pub process: Option<ProcessName>,
+    /// Whether it is the way in over ssh.
+    pub ssh: bool,
+}
+
+/// A process.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProcessName {
+    /// Its id.
+    pub id: i32,
+    /// Its name, at most 15 bytes, as in `sshd`.
+    pub name: String,
+}
+
+/// An established TCP connection, or a UDP socket with a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// This host's end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub peer: SocketAddr,
+}
+
+/// The sockets that wait for clients.
+#[must_use]
+pub fn listeners() -> Vec<Listener> {
+    let is_waiting = |entry: &Entry| match entry.protocol {
+        Protocol::TCP => entry.listens,
+        _ => entry.peer.ip().is_unspecified(),
+    };
+    let sockets: Vec<Entry> = entries().filter(is_waiting).collect();
+    let owners = owners(sockets.iter().map(|socket| socket.inode).collect());
+    let by_systemd = ports_of_ssh_socket();
+    let listener = |socket: Entry| {
+        let owner = owners.get(&socket.inode);
+        let ssh = socket.protocol == Protocol::TCP
+            && match owner {
+                Some(owner) if owner.name.name == "systemd" => by_systemd.contains(&socket.local.port()),
+                Some(owner) => owner.is_ssh_server,
+                None => socket.local.port() == 22,
+            };
+        let process = owner.map(|owner| owner.name.clone());
+        Listener { protocol: socket.protocol, address: socket.local, process, ssh }
+    };
+    sockets.into_iter().map(listener).collect()
+}
+
+/// The connections.
+pub fn connections() -> impl Iterator<Item = Connection> {
+    let is_connected = |entry: &Entry| match entry.protocol {
+        Protocol::TCP => entry.is_established,
+        _ => !entry.peer.ip().is_unspecified(),
+    };
+    entries().filter(is_connected).map(|entry| Connection {
+        protocol: entry.protocol,
+        local: entry.local,
+        peer: entry.peer,
+    })
+}
+
+/// A line of /proc/net/tcp, udp or their IPv6 sisters.
+struct Entry {
+    protocol: Protocol,
+    local: SocketAddr,
+    peer: SocketAddr,
+    listens: bool,
+    is_established: bool,
+    inode: u64,
+}
+
+fn entries() -> impl Iterator<Item = Entry> {
+    let path = |file: &str| format!("/proc/thread-self/net/{file}");
+    let tcp = ["tcp", "tcp6"].into_iter().flat_map(move |file| {
+        let entries = TcpNetEntries::from_file(path(file), current_system_info());
+        entries.map(|entries| entries.0).unwrap_or_default()
+    });
+    let udp = ["udp", "udp6"].into_iter().flat_map(move |file| {
+        let entries = UdpNetEntries::from_file(path(file), current_system_info());
+        entries.map(|entries| entries.0).unwrap_or_default()
+    });
+    let tcp = tcp.map(|entry| Entry {
+        protocol: Protocol::TCP,
+        local: canonical(entry.local_address),
+        peer: canonical(entry.remote_address),
+        listens: entry.state == TcpState::Listen,
+        is_established: entry.state == TcpState::Established,
+        inode: entry.inode,
+    });
+    tcp.chain(udp.map(|entry| Entry {
+        protocol: Protocol::UDP,
+        local: canonical(entry.local_address),
+        peer: canonical(entry.remote_address),
+        listens: false,
+        is_established: false,
+        inode: entry.inode,
+    }))
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+struct Owner {
+    name: ProcessName,
+    is_ssh_server: bool,
+}
+
+/// The processes that hold these sockets, by the sockets' inodes. The process with the lowest id wins: it is the parent.
+fn owners(wanted: HashSet<u64>) -> HashMap<u64, Owner> {
+    let mut owners: HashMap<u64, Owner> = HashMap::new();
+    if wanted.is_empty() {
+        return owners;
+    }
+    // A process may end at any time, and its files may be hidden.
+    for process in all_processes().into_iter().flatten().flatten() {
+        for descriptor in process.fd().into_iter().flatten().flatten() {
+            let FDTarget::Socket(inode) = descriptor.target else { continue };
+            if !wanted.contains(&inode) || owners.get(&inode).is_some_and(|owner| owner.name.id <= process.pid) {
+                continue;
+            }
+            let Ok(stat) = process.stat() else { break };
+            let is_ssh_server = is_ssh_server(&stat.comm, &process.cmdline().unwrap_or_default().join(" "));
+            owners.insert(inode, Owner { name: ProcessName { id: process.pid, name: stat.comm }, is_ssh_server });
+        }
+    }
+    owners
+}
+
+/// Whether a process is the ssh server that waits for logins. A session of it may listen too, for forwarded ports; its
+/// title reads `sshd: user@pts/0`, and newer ones are called `sshd-session`.
+fn is_ssh_server(name: &str, title: &str) -> bool {
+    match name {
+        "sshd" => !(title.starts_with("sshd: ") && title.contains('@')),
+        "dropbear" => true,
+        _ => false,
+    }
+}
+
+/// The ports of systemd's `ssh.socket` and `sshd.socket`, for which systemd itself listens; 22 where none is written.
+fn ports_of_ssh_socket() -> Vec<u16> {
+    let mut ports = Vec::new();
+    for folder in [
+        "/etc/systemd/system",
+        "/run/systemd/system",
+        "/run/systemd/generator",
+        "/usr/lib/systemd/system",
+        "/lib/systemd/system",
+    ] {
+        for unit in ["ssh.socket", "sshd.socket"] {
+            let unit = format!("{folder}/{unit}");
+            let drop_ins = fs::read_dir(format!("{unit}.d")).into_iter().flatten().flatten().map(|entry| entry.path());
+            for path in drop_ins.chain([unit.into()]) {
+                ports.extend(listen_ports(&fs::read_to_string(path).unwrap_or_default()));
+            }
+        }
+    }
+    if ports.is_empty() { vec![22] } else { ports }
+}
+
+/// The ports in the `ListenStream=` lines of a unit.
+fn listen_ports(unit: &str) -> impl Iterator<Item = u16> + '_ {
+    let values = unit.lines().filter_map(|line| line.trim().strip_prefix("ListenStream="));
+    values.filter_map(|value| value.trim().rsplit(':').next()?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_are_not_the_server() {
+        assert!(is_ssh_server("sshd", "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups"));
+        assert!(is_ssh_server("sshd", "/usr/sbin/sshd -D"));
+        assert!(!is_ssh_server("sshd", "sshd: admin@pts/0"));
+        assert!(!is_ssh_server("sshd-session", "sshd-session: admin@pts/0"));
+        assert!(!is_ssh_server("nginx", "nginx: master process"));
+    }
+
+    #[test]
+    fn ports_of_a_unit() {
+        let unit = "[Socket]\nListenStream=\nListenStream=22\nListenStream=[::]:2222\nListenStream=/run/x\nAccept=no\n";
+        assert_eq!(listen_ports(unit).collect::<Vec<_>>(), [22, 2222]);
+    }
+}

@@ -179,6 +179,9 @@ pub struct ApplyArgs {
     /// Load into a fresh private namespace, which is gone afterwards. Needs no root.
     #[arg(long)]
     pub sandbox: bool,
+    /// Leave the conntrack entries of flows that are no longer tracked: they stay until they time out.
+    #[arg(long, conflicts_with_all = ["sandbox", "dry_run"])]
+    pub keep_conntrack: bool,
     /// Go on in spite of this finding, as in `--force FWC401`. May be given more than once.
     #[arg(long, value_name = "CODE")]
     pub force: Vec<String>,

@@ -104,7 +104,10 @@ impl Run<'_> {
                 Ok(()) => {
                     load::verify(&prepared, &mut socket)?;
                     let mut report = Report::new("loaded", self.compiled, &prepared, attempt);
-                    report.stale_entries_deleted = stale::delete(self.compiled, &mut socket)?;
+                    report.conntrack_kept = self.arguments.keep_conntrack;
+                    if !report.conntrack_kept {
+                        report.stale_entries_deleted = stale::delete(self.compiled, &mut socket)?;
+                    }
                     return Ok(Ended::Done(report));
                 }
                 Err(TransactionError::Superseded) => {}
@@ -139,6 +142,8 @@ struct Report {
     attempts: u32,
     /// Entries of flows that are no longer tracked, deleted from the conntrack table.
     stale_entries_deleted: usize,
+    /// They were left, as `--keep-conntrack` asks.
+    conntrack_kept: bool,
 }
 
 impl Report {
@@ -159,6 +164,7 @@ impl Report {
             bytes: prepared.messages.bytes.len(),
             attempts,
             stale_entries_deleted: 0,
+            conntrack_kept: false,
         }
     }
 
@@ -186,6 +192,9 @@ impl Report {
         );
         if self.stale_entries_deleted > 0 {
             let _ = writeln!(text, "  {} stale conntrack entries deleted", self.stale_entries_deleted);
+        }
+        if self.conntrack_kept {
+            text.push_str("  conntrack entries of flows that are no longer tracked stay until they time out\n");
         }
         let sizing = &policy.sizing;
         if sizing.max.is_some() || sizing.buckets.is_some() || !sizing.timeouts.is_empty() {

@@ -10,6 +10,7 @@ mod element;
 pub mod error;
 pub mod host;
 pub mod listing;
+pub mod log;
 pub mod messages;
 pub mod namespace;
 pub mod nat;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::net::{Invalid, Seconds};
+
 /// A declarative firewall compiler: services without conntrack, loaded in one nf_tables transaction.
 #[derive(Debug, Parser)]
 #[command(name = "fwc", version, propagate_version = true, arg_required_else_help = true)]
@@ -42,6 +44,8 @@ pub enum Command {
     Status(HostArgs),
     /// Delete what fwc loaded, and nothing else
     Remove(HostArgs),
+    /// Tell whether the conntrack table is the problem, who fills it, and what would help; changes nothing
+    Doctor(DoctorArgs),
     /// Prove over all packets that the rules, and every form of them, mean what a spec says
     Verify(VerifyArgs),
     /// Run the tests of a spec: lead their packets through its rules
@@ -195,10 +199,28 @@ pub struct HostArgs {
     pub netns: Option<String>,
 }
 
+/// `fwc doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Look into this network namespace (a name under /run/netns).
+    #[arg(long, value_name = "NAME")]
+    pub netns: Option<String>,
+    /// The time between two looks at the counters, from which rates are told.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub interval: Seconds,
+    /// Print only the proposed spec.
+    #[arg(long, conflicts_with = "format")]
+    pub spec: bool,
+}
+
 /// `fwc lint` and `fwc import`.
 #[derive(Debug, Args)]
 pub struct ForeignArgs {
     /// What iptables-save, ip6tables-save and ipset save print; several files are one ruleset. `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+}
+
+fn duration(text: &str) -> Result<Seconds, String> {
+    text.parse().map_err(|invalid: Invalid| format!("{}; {}", invalid.message, invalid.help))
 }

@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["compile"],
     &["proof"],
     &["import"],
+    &["doctor"],
     &["cli"],
     &["command"],
 ];

@@ -4,6 +4,7 @@ mod apply;
 mod artifact;
 mod check;
 mod compile;
+mod doctor;
 mod explain;
 mod host;
 mod import;
@@ -60,7 +61,7 @@ pub fn run(cli: Cli) -> ExitCode {
         return ExitCode::from(exit::USAGE);
     }
     let failed = match cli.command {
-        Command::Apply(_) | Command::Status(_) | Command::Remove(_) => exit::HOST,
+        Command::Apply(_) | Command::Doctor(_) | Command::Status(_) | Command::Remove(_) => exit::HOST,
         _ => exit::REFUSED,
     };
     let done = match cli.command {
@@ -68,6 +69,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Compile(arguments) => compile::run(output, &arguments),
         Command::Apply(arguments) => apply::run(output, &arguments),
         Command::Status(arguments) => status::run(output, &arguments),
+        Command::Doctor(arguments) => doctor::run(output, &arguments),
         Command::Remove(arguments) => remove::run(output, &arguments),
         Command::Verify(arguments) => verify::run(output, &arguments),
         Command::Test(arguments) => test::run(output, &arguments),

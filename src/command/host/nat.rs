@@ -35,7 +35,7 @@ pub(crate) fn check(compiled: &Compiled, socket: &mut Socket) -> Vec<Diagnostic>
 }
 
 /// What the rule could match. A condition that is not understood only makes it match less.
-fn footprint(rule: &NatRule) -> Footprint {
+pub(in crate::command) fn footprint(rule: &NatRule) -> Footprint {
     let matching = &rule.matching;
     Footprint {
         hooks: hooks(rule),

@@ -5,7 +5,12 @@ pub mod address;
 pub mod block_too_wide;
 pub mod cannot_say;
 pub mod concurrent_change;
+pub mod conntrack_chains;
 pub mod conntrack_disabled;
+pub mod conntrack_filling;
+pub mod conntrack_full;
+pub mod conntrack_insert_failed;
+pub mod conntrack_was_full;
 pub mod dead_rule;
 pub mod empty;
 pub mod exact_flags;
@@ -51,6 +56,7 @@ pub mod set_of_sets;
 pub mod source_port_hole;
 pub mod spec_always;
 pub mod spec_nat;
+pub mod stateless_barred;
 pub mod test_failed;
 pub mod test_impossible;
 pub mod too_many;
@@ -112,6 +118,12 @@ pub const ALL: &[&Finding] = &[
     &lockout::FINDING,
     &unsupported_kernel::FINDING,
     &unseen_host::FINDING,
+    &conntrack_full::FINDING,
+    &conntrack_was_full::FINDING,
+    &conntrack_filling::FINDING,
+    &conntrack_chains::FINDING,
+    &conntrack_insert_failed::FINDING,
+    &stateless_barred::FINDING,
     &kernel_refused::FINDING,
     &concurrent_change::FINDING,
     &loaded_differs::FINDING,

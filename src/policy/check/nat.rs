@@ -71,9 +71,9 @@ fn describe(translation: &Translation) -> String {
 }
 
 /// Bytes that an entry costs, with its extensions: a 256-byte slab object and about 64 more.
-const ENTRY_BYTES: u64 = 320;
+pub(crate) const ENTRY_BYTES: u64 = 320;
 /// Bytes that a hash bucket costs.
-const BUCKET_BYTES: u64 = 8;
+pub(crate) const BUCKET_BYTES: u64 = 8;
 /// Seconds that the proposed TIME_WAIT lasts.
 const TIME_WAIT: u64 = 30;
 

@@ -30,13 +30,7 @@ pub fn findings(report: &Report) -> Vec<Diagnostic> {
         let rate = drops.or(evicted).map(|counter| counter.per_second);
         found.push(conntrack_full::report(table.count, table.max, rate, drops.is_some(), &help));
     } else {
-        let lost = report.counters.as_ref().map_or(0, |all| all.drop.total);
-        let thrown_out = report.counters.as_ref().map_or(0, |all| all.early_drop.total);
-        let lines = report.log.as_ref().map_or(0, |log| log.here);
-        if lost + thrown_out + lines > 0 {
-            let ago = report.log.as_ref().and_then(|log| log.last_seconds_ago);
-            found.push(conntrack_was_full::report(lost, thrown_out, lines, ago, &help));
-        }
+        found.extend(has_been_full(report, &help));
         let soon = table.seconds_until_full.filter(|&seconds| seconds <= SOON && table.percent >= TENTH);
         if table.percent >= HIGH || soon.is_some() {
             found.push(conntrack_filling::report(table.count, table.max, table.percent, soon, &help));
@@ -60,6 +54,15 @@ pub fn findings(report: &Report) -> Vec<Diagnostic> {
         );
     }
     found
+}
+
+/// The counters are the truth. The log counts where they could not be read: it names a namespace by a number that another one may have had before.
+fn has_been_full(report: &Report, help: &str) -> Option<Diagnostic> {
+    let (lost, thrown_out) = report.counters.as_ref().map_or((0, 0), |all| (all.drop.total, all.early_drop.total));
+    let log = report.log.as_ref().filter(|_| report.counters.is_none() || lost + thrown_out > 0);
+    let lines = log.map_or(0, |log| log.here);
+    let ago = log.and_then(|log| log.last_seconds_ago);
+    (lost + thrown_out + lines > 0).then(|| conntrack_was_full::report(lost, thrown_out, lines, ago, help))
 }
 
 /// What helps against a full table.

@@ -34,7 +34,7 @@ impl Report {
         }
         if let Some(states) = &self.states {
             let title = |state: &super::report::StateShare| match state.timeout {
-                Some(timeout) => format!("{}, kept {timeout} s", state.state),
+                Some(timeout) => format!("{}, kept {}", state.state, duration(u64::from(timeout))),
                 None => state.state.to_string(),
             };
             let bars = states.iter().map(|state| (title(state), state.entries, state.percent)).collect();
@@ -94,7 +94,7 @@ impl Report {
             });
         }
         if let Some(sizing) = &self.sizing {
-            text.push_str("\nfor what stays tracked, a larger table:\n\n");
+            text.push_str("\nfor what stays tracked, a table of another size:\n\n");
             sizing.spec.lines().for_each(|line| {
                 let _ = writeln!(text, "  {line}");
             });
@@ -128,9 +128,9 @@ impl Log {
         let last = self.last_seconds_ago.map_or(String::new(), |ago| format!(", the last {} ago", duration(ago)));
         let elsewhere = match self.elsewhere {
             0 => String::new(),
-            lines => format!("; {lines} about other namespaces"),
+            lines => format!("; {lines} of other namespaces"),
         };
-        let _ = writeln!(text, "  kernel's log   {} lines `table full`{last}{elsewhere}", self.here);
+        let _ = writeln!(text, "  kernel's log   {} times `table full`{last}{elsewhere}", self.here);
     }
 }
 
@@ -141,10 +141,7 @@ fn picture(text: &mut String, heading: &str, bars: Vec<(String, u64, u64)>) {
     let all: u64 = bars.iter().map(|(_, entries, _)| entries).sum();
     let _ = writeln!(text, "\n{heading}");
     let mut line = |title: &str, entries: u64, percent: u64| {
-        let mut title: String = title.chars().take(TITLE).collect();
-        if title.is_empty() {
-            title.push('?');
-        }
+        let title: String = title.chars().take(TITLE).collect();
         let _ = writeln!(text, "  {title:<TITLE$} {} {entries:>10} {percent:>4}%", bar(entries, all));
     };
     // Summing up a single line saves none.
@@ -169,8 +166,8 @@ fn megabytes(bytes: u64) -> String {
 
 fn duration(seconds: u64) -> String {
     match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
+        0..=120 => format!("{seconds} s"),
+        121..7200 => format!("{} min", seconds / 60),
         7200..172_800 => format!("{} h", seconds / 3600),
         _ => format!("{} d", seconds / 86_400),
     }

@@ -33,6 +33,8 @@ pub struct Facts {
     pub usage: Option<Usage>,
     /// NAT rules but fwc's own.
     pub nat: Vec<NatRule>,
+    /// Whether fwc has loaded a spec here already.
+    pub loaded: bool,
     /// What could not be seen.
     pub unseen: Vec<Unseen>,
 }

@@ -67,14 +67,18 @@ fn has_been_full(report: &Report, help: &str) -> Option<Diagnostic> {
 
 /// What helps against a full table.
 fn cure(report: &Report, max: u64) -> String {
-    match (&report.proposal.spec, report.users.is_some()) {
-        (Some(_), _) => format!(
-            "the proposed spec takes {}% of the entries out of the table: `fwc doctor --spec > cure.yaml`, look at it, then `fwc apply cure.yaml`",
-            report.proposal.frees_percent
-        ),
-        (None, true) => {
-            format!("nothing that fills it can be stateless: enlarge the table with {}", table_advice(Some(max)))
-        }
-        (None, false) => "run `fwc doctor` as root: it then sees who fills the table, and proposes a spec".to_string(),
+    let proposal = &report.proposal;
+    if proposal.spec.is_none() && report.users.is_none() {
+        return "run `fwc doctor` as root: it then sees who fills the table, and proposes a spec".to_string();
     }
+    if proposal.spec.is_none() {
+        return format!("nothing that fills it can be stateless: enlarge the table with {}", table_advice(Some(max)));
+    }
+    let how = if proposal.beside_loaded {
+        "make the proposed entries stateless in the spec that is loaded"
+    } else {
+        "`fwc doctor --spec > cure.yaml`, look at it, then `fwc apply cure.yaml`"
+    };
+    let rest = if proposal.frees_percent < 50 { "; the rest needs a larger table" } else { "" };
+    format!("the proposed spec takes {}% of the entries out of the table: {how}{rest}", proposal.frees_percent)
 }

@@ -88,7 +88,11 @@ impl Report {
         }
         if let Some(spec) = &self.proposal.spec {
             let _ = writeln!(text, "\nwhat helps: this spec frees {}% of the entries", self.proposal.frees_percent);
-            text.push_str("  (`fwc doctor --spec` prints it alone; it drops nothing by itself)\n\n");
+            text.push_str(if self.proposal.beside_loaded {
+                "  (`fwc doctor --spec` prints it alone)\n\n"
+            } else {
+                "  (`fwc doctor --spec` prints it alone; it drops nothing by itself)\n\n"
+            });
             spec.lines().for_each(|line| {
                 let _ = writeln!(text, "  {line}");
             });

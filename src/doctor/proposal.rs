@@ -17,11 +17,13 @@ const WORTH: u64 = 5;
 /// The most entries that a proposal has.
 const MOST: usize = 10;
 
-/// What could be stateless.
+/// What could be stateless. The spec drops nothing by itself: what other rules drop, they still drop.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub(super) struct Proposal {
     /// A spec, ready to be applied; none where nothing is worth it, or NAT forbids it all.
     pub spec: Option<String>,
+    /// fwc has loaded a spec here already: the entries belong into that one, which this would replace.
+    pub beside_loaded: bool,
     /// The entries that it frees.
     pub frees: u64,
     /// The same in hundredths of all.
@@ -75,7 +77,8 @@ pub(super) fn propose(facts: &Facts) -> Proposal {
         }
     }
     // What is proposed has to be taken; a spec that is not is no proposal.
-    proposal.spec = text(&sections, !facts.nat.is_empty());
+    proposal.spec = text(&sections, facts);
+    proposal.beside_loaded = facts.loaded;
     if proposal.spec.is_none() {
         return Proposal { barred: proposal.barred, ..Proposal::default() };
     }
@@ -86,8 +89,11 @@ pub(super) fn propose(facts: &Facts) -> Proposal {
     proposal
 }
 
-fn text(sections: &BTreeMap<&str, Vec<String>>, beside_nat: bool) -> Option<String> {
-    let mut text = head(beside_nat);
+fn text(sections: &BTreeMap<&str, Vec<String>>, facts: &Facts) -> Option<String> {
+    let mut text = if facts.loaded { LOADED.to_string() } else { "policy: {input: accept}\n".to_string() };
+    if !facts.nat.is_empty() {
+        text.push_str(BESIDE_NAT);
+    }
     for section in ["services", "clients"] {
         if let Some(lines) = sections.get(section) {
             let _ = writeln!(text, "{section}:\n{}", lines.join("\n"));
@@ -97,11 +103,12 @@ fn text(sections: &BTreeMap<&str, Vec<String>>, beside_nat: bool) -> Option<Stri
     (!sections.is_empty() && is_clean()).then_some(text)
 }
 
-/// The proposal drops nothing by itself: what other rules drop, they still drop.
-fn head(beside_nat: bool) -> String {
-    let nat = if beside_nat { "nat_conflict: overlap\n" } else { "" };
-    format!("policy: {{input: accept}}\n{nat}")
-}
+/// Without a policy, which would open what the loaded spec closes.
+const LOADED: &str = "\
+# fwc has loaded a spec on this host. Make these stateless in that one;
+# applied by itself, this would take its place.
+";
+const BESIDE_NAT: &str = "nat_conflict: overlap\n";
 
 fn candidate(group: &Group, usage: &Usage, facts: &Facts) -> Option<Candidate> {
     match group.who {
@@ -156,7 +163,7 @@ fn endpoint(address: &IpAddr) -> String {
 fn choose<'a>(candidate: &'a Candidate, facts: &Facts) -> Result<&'a [String], Vec<String>> {
     let mut touching = Vec::new();
     for addresses in candidate.choices.iter().filter(|addresses| !addresses.is_empty()) {
-        let text = format!("{}{}:\n{}\n", head(true), candidate.section, candidate.line("it", addresses));
+        let text = format!("{BESIDE_NAT}{}:\n{}\n", candidate.section, candidate.line("it", addresses));
         let Some(compiled) = check_text("proposal", &text, Path::new("")).compiled else { continue };
         let policy = &compiled.policy;
         let touches = |rule: &&super::NatRule| {

@@ -33,12 +33,18 @@ fn healthy() -> Facts {
         local_ports: PORTS,
         usage: None,
         nat: Vec::new(),
+        loaded: false,
         unseen: Vec::new(),
     }
 }
 
-/// The same, with its entries counted.
+/// The same, with its 1,000 entries counted.
 fn used() -> Facts {
+    used_by([560, 120, 150, 90, 30, 2, 48])
+}
+
+/// The same host with so many entries of each kind.
+fn used_by(counts: [u32; 7]) -> Facts {
     let service = |protocol, port, address: &str, process: Option<&str>| Service {
         protocol,
         port,
@@ -47,32 +53,32 @@ fn used() -> Facts {
     };
     let services = vec![
         service(Protocol::TCP, 443, "::", Some("nginx")),
-        service(Protocol::UDP, 53, "203.0.113.5", Some("Name Server/9")),
+        service(Protocol::UDP, 53, "203.0.113.5", Some("unbound")),
         service(Protocol::TCP, 22, "::", None),
         service(Protocol::TCP, 5432, "127.0.0.1", Some("postgres")),
     ];
     let local: HashSet<IpAddr> = ["203.0.113.5", "2001:db8::5"].map(|ip| ip.parse().expect("an address")).into();
     let mut tally = Tally::new(services, local, PORTS);
-    let mut add = |count: u16, from: &str, to: &str, port: u16, protocol: u8, state: Option<TcpState>| {
+    let mut add = |count: u32, from: &str, to: &str, port: u16, protocol: u8, state: Option<TcpState>| {
         for number in 0..count {
             tally.add(&Flow {
                 source: from.parse().expect("an address"),
                 destination: to.parse().expect("an address"),
                 protocol,
-                ports: Some((33_000 + number, port)),
+                ports: Some((33_000 + u16::try_from(number % 20_000).expect("a port"), port)),
                 state,
                 replied: number % 3 > 0,
                 translated: false,
             });
         }
     };
-    add(560, "198.51.100.7", "203.0.113.5", 443, 6, Some(TcpState::TimeWait));
-    add(120, "2001:db8::7", "2001:db8::5", 443, 6, Some(TcpState::Established));
-    add(150, "198.51.100.7", "203.0.113.5", 53, 17, None);
-    add(90, "203.0.113.5", "9.9.9.9", 53, 17, None);
-    add(30, "127.0.0.1", "127.0.0.1", 5432, 6, Some(TcpState::Established));
-    add(2, "198.51.100.7", "203.0.113.5", 22, 6, Some(TcpState::Established));
-    add(48, "192.0.2.7", "203.0.113.5", 161, 17, None);
+    add(counts[0], "198.51.100.7", "203.0.113.5", 443, 6, Some(TcpState::TimeWait));
+    add(counts[1], "2001:db8::7", "2001:db8::5", 443, 6, Some(TcpState::Established));
+    add(counts[2], "198.51.100.7", "203.0.113.5", 53, 17, None);
+    add(counts[3], "203.0.113.5", "9.9.9.9", 53, 17, None);
+    add(counts[4], "127.0.0.1", "127.0.0.1", 5432, 6, Some(TcpState::Established));
+    add(counts[5], "198.51.100.7", "203.0.113.5", 22, 6, Some(TcpState::Established));
+    add(counts[6], "192.0.2.7", "203.0.113.5", 161, 17, None);
     Facts { usage: Some(tally.finish()), ..healthy() }
 }
 
@@ -84,7 +90,7 @@ fn full() -> Facts {
         table: Some(Table { before: table, now: table }),
         counters: Some((before, now)),
         log: Some(FullLines { here: 41, elsewhere: 2, last: Some(Duration::from_secs(3)) }),
-        ..used()
+        ..used_by([146_800, 31_457, 39_322, 23_593, 7_864, 524, 12_584])
     }
 }
 
@@ -158,6 +164,7 @@ fn answers_are_as_expected() {
         ("full", full()),
         ("nat", translated()),
         ("unprivileged", unprivileged()),
+        ("loaded", Facts { loaded: true, ..full() }),
         ("untracked", Facts { table: None, usage: None, ..healthy() }),
     ];
     let mut wrong = Vec::new();
@@ -246,4 +253,17 @@ fn an_address_is_named_where_nat_would_meet_all_of_them() {
         spec.contains("nginx-443: {listen: [\"203.0.113.5:443\", \"[2001:db8::5]:443\"], stateless: true}"),
         "{spec}"
     );
+}
+
+/// Processes call themselves as they like; entries of a spec have names.
+#[test]
+fn names_of_processes_become_names_of_entries() {
+    for (process, name) in [("Name Server/9", "name-server-9-53"), ("9lives", "port-53"), ("", "port-53")] {
+        let mut facts = full();
+        let usage = facts.usage.as_mut().expect("the entries");
+        usage.services[1].process = Some(process.to_owned());
+        let report = Report::of(&facts).0;
+        let spec = report.spec().expect("a spec");
+        assert!(spec.contains(&format!("  {name}: {{listen: \"203.0.113.5:53\"")), "{process}: {spec}");
+    }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use super::support::cli::as_nobody;
-use super::support::{ConntrackMax, Link, Namespace, Nginx, Spec, Wrk, curl, fwc, try_apply};
+use super::support::{ConntrackMax, Link, Namespace, Nginx, Spec, Wrk, apply, curl, fwc, try_apply};
 use super::{codes, doctor, entries};
 
 /// A stateful filter as an administrator writes it, that lets everything else in as well.
@@ -132,6 +132,24 @@ fn every_entry_is_counted_once_where_it_belongs() {
     let applied = try_apply(server, &spec, &["--format", "json"]).expect_success("fwc apply");
     let applied: serde_json::Value = serde_json::from_str(&applied).expect("a document");
     assert_eq!((applied["stale_entries_deleted"].as_u64(), server.conntrack_count()), (Some(frees), 100 - frees));
+}
+
+/// Applied beside a spec that is loaded, the proposal must not open what that one closes.
+#[test]
+fn a_host_that_fwc_guards_is_not_opened_by_the_proposal() {
+    let link = Link::new("loaded");
+    let server = &link.server;
+    let _nginx = Nginx::start(server, &["203.0.113.5:80", "203.0.113.5:81"]);
+    apply(server, "services: {web: {listen: \"203.0.113.5:80\"}}\n");
+    insert(server, 40, "-s 203.0.113.7 -d 203.0.113.5 -p tcp --sport PORT --dport 80 --state TIME_WAIT");
+    let (document, ..) = doctor(server);
+    assert_eq!(document["proposal"]["beside_loaded"], true);
+    let spec = document["proposal"]["spec"].as_str().expect("a spec");
+    assert!(spec.starts_with("# fwc has loaded a spec on this host") && !spec.contains("policy"), "{spec}");
+    apply(server, spec);
+    assert_eq!(curl(&link.client, "http://203.0.113.5/").as_deref(), Ok("served\n"));
+    assert!(curl(&link.client, "http://203.0.113.5:81/").is_err(), "the host is open");
+    assert_eq!(server.conntrack_entries(&["-p", "tcp", "--dport", "80"]).len(), 0);
 }
 
 #[test]

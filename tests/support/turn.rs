@@ -57,7 +57,7 @@ fn lock(how: FlockArg) -> Flock<File> {
     Flock::lock(file, how).unwrap_or_else(|(_, error)| panic!("{LOCK} cannot be locked: {error}"))
 }
 
-/// `net.netfilter.nf_conntrack_max` at a lower figure, until it is dropped or the test process dies.
+/// `net.netfilter.nf_conntrack_max` at another figure, until it is dropped or the test process dies.
 ///
 /// Make it before the namespaces of the test, in the same thread: they then belong to its turn.
 pub struct ConntrackMax {
@@ -67,12 +67,21 @@ pub struct ConntrackMax {
 }
 
 impl ConntrackMax {
-    /// Waits for the other tests' namespaces to go, then allows `entries` entries per namespace.
+    /// Waits for the other tests' namespaces to go, then allows only `entries` entries per namespace.
     pub fn lower(entries: u32) -> ConntrackMax {
+        ConntrackMax::set(entries)
+    }
+
+    /// The same for more entries than the machine allows: whoever fills so large a table wants the machine to itself, too.
+    pub fn raise(entries: u32) -> ConntrackMax {
+        ConntrackMax::set(entries)
+    }
+
+    fn set(entries: u32) -> ConntrackMax {
         require_root();
         assert!(
             SHARED.get() == 0 && !ALONE.get(),
-            "lower the limit before this test makes a namespace, otherwise it waits for itself"
+            "change the limit before this test makes a namespace, otherwise it waits for itself"
         );
         let lock = lock(FlockArg::LockExclusive);
         if !fs::exists(LIMIT).unwrap_or(false) {

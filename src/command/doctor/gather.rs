@@ -15,7 +15,7 @@ use crate::kernel::conntrack::{self, Statistics};
 use crate::kernel::host::{self, ConntrackTable, local_addresses};
 use crate::kernel::nat::survey;
 use crate::kernel::socket::Socket;
-use crate::kernel::{KernelError, log, sockets};
+use crate::kernel::{KernelError, log, sockets, table};
 use crate::net::Seconds;
 
 const SYSCTLS: &str = "/proc/sys/net";
@@ -37,6 +37,7 @@ pub(super) fn facts(interval: Seconds) -> Result<Facts, Diagnostic> {
         local_ports: local_ports(),
         usage: None,
         nat: Vec::new(),
+        loaded: false,
         unseen: Vec::new(),
     };
     match log::full_lines() {
@@ -89,6 +90,8 @@ fn through(socket: &mut Socket, facts: &mut Facts, unseen: &mut Vec<Unseen>) {
         target: rule.target.clone(),
     };
     facts.nat = survey.rules.iter().map(rule).collect();
+    // Where this cannot be read, NAT rules could not be read either, and that is told.
+    facts.loaded = table::live(socket).is_ok_and(|table| table.is_some());
 }
 
 fn usage(socket: &mut Socket, local_ports: (u16, u16)) -> Result<Usage, KernelError> {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use fwc::diagnostic::human::{Look, render};
@@ -82,7 +83,14 @@ fn used_by(counts: [u32; 7]) -> Facts {
     Facts { usage: Some(tally.finish()), ..healthy() }
 }
 
+/// Counting so many entries takes a while.
+static FULL: LazyLock<Facts> = LazyLock::new(make_full);
+
 fn full() -> Facts {
+    FULL.clone()
+}
+
+fn make_full() -> Facts {
     let table = ConntrackTable { count: 262_144, max: 262_144, buckets: 32_768 };
     let before = Statistics { drop: 5_000, early_drop: 900, insert_failed: 7, chain_too_long: 0, invalid: 3 };
     let now = Statistics { drop: 6_800, early_drop: 1_000, ..before };

@@ -64,19 +64,19 @@ fn sysctl(compiled: &Compiled) -> Option<String> {
     );
     // Writing the buckets first keeps the chains short while the table grows.
     if let Some(buckets) = buckets {
-        let _ = writeln!(text, "net.netfilter.nf_conntrack_buckets = {buckets}");
+        let _ = writeln!(text, "net.netfilter.nf_conntrack_buckets = {}", buckets.value);
     }
     if let Some(max) = max {
-        let _ = writeln!(text, "net.netfilter.nf_conntrack_max = {max}");
+        let _ = writeln!(text, "net.netfilter.nf_conntrack_max = {}", max.value);
     }
-    for (timeout, seconds) in timeouts {
+    for (timeout, seconds) in timeouts.iter().map(|timeout| timeout.value) {
         let _ = writeln!(text, "net.netfilter.{} = {}", timeout.sysctl(), seconds.0);
     }
     Some(text)
 }
 
 fn modprobe(compiled: &Compiled) -> Option<String> {
-    let buckets = compiled.policy.sizing.buckets?;
+    let buckets = compiled.policy.sizing.buckets?.value;
     let mut text = title(compiled, "Put into /etc/modprobe.d: the hash size from the moment the module is loaded.");
     let _ = writeln!(text, "options nf_conntrack hashsize={buckets}");
     Some(text)

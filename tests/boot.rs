@@ -90,6 +90,20 @@ fn systemd_takes_the_sysctl_file() {
     assert_eq!(values.map(|value| value.trim().to_owned()), ["21", "31", "41"]);
 }
 
+/// Ends the process that holds the namespaces, and removes the control groups that systemd made once they are empty.
+const END_OF_SYSTEMD: &str = r#"
+kill -9 "$1"
+exec unshare --mount sh -c '
+    mount -t cgroup2 cgroup2 /mnt || exit 1
+    for try in $(seq 500); do
+        [ -e "/mnt/$1" ] || exit 0
+        find "/mnt/$1" -depth -type d -exec rmdir {} + 2>/dev/null && exit 0
+        sleep 0.01
+    done
+    exit 1
+' sh "$2"
+"#;
+
 /// Boots systemd with the unit, as far as it goes in namespaces, runs `driver` and gives what it printed.
 fn boot(spec: &str, driver: &str) -> String {
     let _turn = Turn::shared();
@@ -102,15 +116,16 @@ fn boot(spec: &str, driver: &str) -> String {
     let unit = unit().replace("\nExecStart=", &format!("\nExecStartPre=/usr/bin/test -w {BUCKETS}\nExecStart="));
     let knows = fwc(&["apply", "--help"]).stdout.contains("--confirmed");
     fs::write(out.join("fwc.service"), if knows { unit } else { unit.replace(" --confirmed", "") }).expect("a unit");
-    let paths =
-        [Path::new(env!("CARGO_BIN_EXE_fwc")), &out.join("fwc.service"), out].map(|path| path.display().to_string());
-    let namespaces = ["--kill-child", "--pid", "--fork", "--mount", "--net", "--uts", "--ipc", "--cgroup"];
+    let group = format!("fwc-test-{}", std::process::id());
+    let paths = [Path::new(env!("CARGO_BIN_EXE_fwc")), &out.join("fwc.service"), out, Path::new(&group)];
+    let paths = paths.map(|path| path.display().to_string());
+    let namespaces = ["--kill-child", "--pid", "--fork", "--mount", "--net", "--uts", "--ipc"];
     let words =
         [&["unshare"][..], &namespaces, &["sh", "tests/boot/systemd.sh"], &paths.each_ref().map(String::as_str)]
             .concat();
     let mut started = start(&mut command(words), "");
     // systemd goes on for ever; its namespaces go with it, also when this test does.
-    let _guard = Guard::new("kill -9 \"$1\"", &[&started.child.id().to_string()]);
+    let _guard = Guard::new(END_OF_SYSTEMD, &[&started.child.id().to_string(), &group]);
     let log = || fs::read_to_string(out.join("log")).unwrap_or_default();
     let patience = Instant::now();
     while !log().ends_with("END\n") {

@@ -1,13 +1,23 @@
 #!/bin/sh
 # Boots the machine's own systemd in namespaces of its own, on a copy of the file system that vanishes with it, with fwc.service and nftables.service
-# and nothing else. usage: systemd.sh FWC UNIT OUT; OUT/driver.sh runs once fwc.service has been started, and prints to OUT/log.
+# and nothing else. usage: systemd.sh FWC UNIT OUT CGROUP; OUT/driver.sh runs once fwc.service has been started, and prints to OUT/log.
+# All its processes are in the control group CGROUP, which the caller removes.
 set -e
-fwc=$1 unit=$2 out=$3
+fwc=$1 unit=$2 out=$3 cgroup=$4
+work=$out/work
 
-mount --make-rprivate /
-work=/run/fwc-boot
-mkdir -p $work
-mount -t tmpfs tmpfs $work
+if [ "$5" != inside ]; then
+    mount --make-rprivate /
+    mkdir "$work"
+    mount -t tmpfs tmpfs "$work"
+    mkdir $work/cgroup
+    mount -t cgroup2 cgroup2 $work/cgroup
+    mkdir "$work/cgroup/$cgroup"
+    # The shell as the machine knows it: its number here is another one, and 0 means itself.
+    echo 0 >"$work/cgroup/$cgroup/cgroup.procs"
+    umount $work/cgroup
+    exec unshare --cgroup sh "$0" "$@" inside
+fi
 mkdir $work/upper $work/work $work/root
 mount -t overlay overlay -o lowerdir=/,upperdir=$work/upper,workdir=$work/work $work/root
 root=$work/root

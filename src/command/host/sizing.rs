@@ -17,6 +17,7 @@ use crate::diagnostic::finding::{
 use crate::kernel::host::{conntrack, memory};
 use crate::kernel::sizing::{self, Former, Scope, Setting, machine_wide_writable, may_write};
 use crate::policy::table_bytes;
+use crate::source::Place;
 
 /// What an apply would set, and what was found on the way.
 pub(crate) struct Look {
@@ -71,6 +72,10 @@ fn keys<'a>(settings: impl Iterator<Item = &'a Setting>) -> String {
     and(&keys)
 }
 
+fn places<'a>(settings: impl Iterator<Item = &'a Setting>) -> Vec<Place> {
+    settings.map(|setting| setting.place).collect()
+}
+
 fn and(words: &[String]) -> String {
     match words {
         [] => String::new(),
@@ -80,26 +85,29 @@ fn and(words: &[String]) -> String {
 }
 
 fn tell_foreign(foreign: &[(Setting, String)]) -> Option<Diagnostic> {
-    let (first, _) = foreign.first()?;
+    if foreign.is_empty() {
+        return None;
+    }
+    let settings = || foreign.iter().map(|(setting, _)| setting);
     let now: Vec<String> = foreign.iter().map(|(_, text)| text.clone()).collect();
-    let commands: Vec<String> =
-        foreign.iter().map(|(setting, _)| format!("`echo {} > {}`", setting.value, setting.path.display())).collect();
-    let keys = keys(foreign.iter().map(|(setting, _)| setting));
-    Some(size_not_writable::machine_wide(&keys, &and(&now), &and(&commands), first.place))
+    let command = |setting: &Setting| format!("`echo {} > {}`", setting.value, setting.path.display());
+    let commands: Vec<String> = settings().map(command).collect();
+    Some(size_not_writable::machine_wide(&keys(settings()), &and(&now), &and(&commands), &places(settings())))
 }
 
 fn tell_unwritable(unwritable: &[(Setting, Errno)]) -> Option<Diagnostic> {
     let (first, errno) = unwritable.first()?;
+    let settings = || unwritable.iter().map(|(setting, _)| setting);
     let why = format!("{} cannot be written: {}", first.path.display(), errno.desc());
-    Some(size_not_writable::not_writable(&keys(unwritable.iter().map(|(setting, _)| setting)), &why, first.place))
+    Some(size_not_writable::not_writable(&keys(settings()), &why, &places(settings())))
 }
 
 fn tell_absent(absent: &[Setting]) -> Option<Diagnostic> {
     let first = absent.first()?;
-    let keys = keys(absent.iter());
+    let (keys, places) = (keys(absent.iter()), places(absent.iter()));
     Some(match conntrack() {
-        None => size_absent::not_loaded(&keys, first.place),
-        Some(_) => size_absent::unknown(&keys, &first.path.display().to_string(), first.place),
+        None => size_absent::not_loaded(&keys, &places),
+        Some(_) => size_absent::unknown(&keys, &first.path.display().to_string(), &places),
     })
 }
 

@@ -18,21 +18,21 @@ live. A spec that needs no tracking does not load it, and then there is no table
 };
 
 /// nf_conntrack is not loaded, and the spec's rules do not make the kernel load it.
-pub fn not_loaded(keys: &str, place: Place) -> Diagnostic {
-    Diagnostic::new(
+pub fn not_loaded(keys: &str, places: &[Place]) -> Diagnostic {
+    let found = Diagnostic::new(
         &FINDING,
         format!("{keys} cannot be set: the kernel module nf_conntrack is not loaded, so there is no table to size"),
         "if nothing is to be tracked, take the `conntrack` section out; else run `modprobe nf_conntrack`, and apply again",
-    )
-    .at(place, "not set")
+    );
+    places.iter().fold(found, |found, &place| found.at(place, "not set"))
 }
 
 /// The kernel has no file for these keys.
-pub fn unknown(keys: &str, path: &str, place: Place) -> Diagnostic {
-    Diagnostic::new(
+pub fn unknown(keys: &str, path: &str, places: &[Place]) -> Diagnostic {
+    let found = Diagnostic::new(
         &FINDING,
         format!("this kernel has no place for {keys}: {path} does not exist"),
         "take it out; the kernel does not know the protocol, or nf_conntrack cannot be loaded",
-    )
-    .at(place, "not set")
+    );
+    places.iter().fold(found, |found, &place| found.at(place, "not set"))
 }

@@ -26,24 +26,24 @@ itself; the buckets are shared.
 };
 
 /// Machine-wide keys that another namespace cannot write. `keys` are those of the spec, `commands` set them on the machine.
-pub fn machine_wide(keys: &str, now: &str, commands: &str, place: Place) -> Diagnostic {
-    Diagnostic::new(
+pub fn machine_wide(keys: &str, now: &str, commands: &str, places: &[Place]) -> Diagnostic {
+    let found = Diagnostic::new(
         &FINDING,
         format!(
             "{keys} cannot be set from this network namespace: timeouts belong to the namespace, `max` and `buckets` to the whole machine, where \
              they stay at {now}"
         ),
         format!("set them in the machine's first network namespace: {commands}"),
-    )
-    .at(place, "not set")
+    );
+    places.iter().fold(found, |found, &place| found.at(place, "not set"))
 }
 
 /// Keys whose files cannot be written, because of `why`.
-pub fn not_writable(keys: &str, why: &str, place: Place) -> Diagnostic {
-    Diagnostic::new(
+pub fn not_writable(keys: &str, why: &str, places: &[Place]) -> Diagnostic {
+    let found = Diagnostic::new(
         &FINDING,
         format!("{keys} cannot be set here: {why}"),
         "run fwc as root; in a container, set them on the host, or mount /proc/sys so that it can be written",
-    )
-    .at(place, "not set")
+    );
+    places.iter().fold(found, |found, &place| found.at(place, "not set"))
 }

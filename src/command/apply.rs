@@ -7,13 +7,15 @@ use serde::Serialize;
 
 use super::host::load::{self, Prepared};
 use super::host::sandbox::Sandbox;
-use super::host::{self, facts, stale};
+use super::host::sizing::{Change, Sized};
+use super::host::{self, facts, ownership, sizing, stale};
 use super::output::Output;
 use super::{Failure, exit};
 use crate::cli::ApplyArgs;
 use crate::compile::{self, Compiled};
 use crate::diagnostic::finding::by_code;
 use crate::diagnostic::{Diagnostic, finding};
+use crate::kernel::socket::Socket;
 use crate::kernel::transaction::TransactionError;
 use crate::spec::{Fate, Tracking};
 
@@ -33,11 +35,19 @@ pub(super) fn run(output: Output, arguments: &ApplyArgs) -> Result<ExitCode, Fai
         tell(Vec::new());
         return Ok(ExitCode::from(exit::REFUSED));
     };
+    // A sandbox is left behind, whoever wrote the spec.
+    let files = if arguments.sandbox { Vec::new() } else { ownership::check(&arguments.spec, &outcome.sources) };
+    let run = Run { arguments, compiled, forced };
+    if run.refused(&files) {
+        tell(files);
+        return Ok(ExitCode::from(exit::REFUSED));
+    }
     let mut found = Vec::new();
     let ended = sandbox.and_then(|sandbox| {
         host::enter(arguments.netns.as_deref())?;
-        Run { arguments, compiled, forced }.load(sandbox.as_ref(), &mut found)
+        run.load(sandbox.as_ref(), &mut found)
     });
+    found.splice(0..0, files);
     match ended {
         Ok(Ended::Done(report)) => {
             tell(found);
@@ -58,7 +68,12 @@ pub(super) fn run(output: Output, arguments: &ApplyArgs) -> Result<ExitCode, Fai
 
 /// The findings to go on in spite of. Only what a host says can be overruled: a spec with errors has no rules to load.
 fn forced(codes: &[String]) -> Result<Vec<&'static str>, Failure> {
-    let overridable = [&finding::live_nat::FINDING, &finding::lockout::FINDING];
+    let overridable = [
+        &finding::live_nat::FINDING,
+        &finding::lockout::FINDING,
+        &finding::table_too_large::FINDING,
+        &finding::untrusted_file::FINDING,
+    ];
     codes
         .iter()
         .map(|code| match by_code(code) {
@@ -89,29 +104,67 @@ impl Run<'_> {
             sandbox.load(&prepared, &mut socket)?;
             return Ok(Ended::Done(Report::new("checked in a sandbox", self.compiled, &prepared, 1)));
         }
+        let mut sized = Sized::default();
+        let ended = self.attempts(&prepared, &mut socket, &mut sized, found);
+        if !matches!(ended, Ok(Ended::Done(_))) {
+            found.extend(sized.undo());
+        }
+        ended
+    }
+
+    fn attempts(
+        &self,
+        prepared: &Prepared,
+        socket: &mut Socket,
+        sized: &mut Sized,
+        found: &mut Vec<Diagnostic>,
+    ) -> Result<Ended, Diagnostic> {
         for attempt in 1..=ATTEMPTS {
             // Look, decide and load on one generation: what changes in between makes the kernel refuse.
             let generation = socket.generation().map_err(|error| host::kernel_failure(&error))?;
-            *found = facts::against(self.compiled, &mut socket, self.arguments.netns.is_some());
+            *found = facts::against(self.compiled, socket, self.arguments.netns.is_some());
+            if self.refused(found) {
+                return Ok(Ended::Refused);
+            }
+            if self.arguments.dry_run || sizing::awaits_module(self.compiled) {
+                // The kernel loads the modules that the rules need also when it throws them away.
+                load::validate(prepared, socket).map_err(|error| load::refusal(&error, attempt))?;
+            }
+            let look = sizing::look(self.compiled);
+            found.extend(look.found.iter().cloned());
             if self.refused(found) {
                 return Ok(Ended::Refused);
             }
             if self.arguments.dry_run {
-                load::validate(&prepared, &mut socket).map_err(|error| load::refusal(&error, attempt))?;
-                return Ok(Ended::Done(Report::new("would load", self.compiled, &prepared, attempt)));
+                let mut report = Report::new("would load", self.compiled, prepared, attempt);
+                report.sizing = look.would_change();
+                return Ok(Ended::Done(report));
             }
-            match load::commit(&prepared, &mut socket, generation) {
-                Ok(()) => {
-                    load::verify(&prepared, &mut socket)?;
-                    let mut report = Report::new("loaded", self.compiled, &prepared, attempt);
-                    report.stale_entries_deleted = stale::delete(self.compiled, &mut socket)?;
-                    return Ok(Ended::Done(report));
-                }
+            sized.set(&look)?;
+            match load::commit(prepared, socket, generation) {
+                Ok(()) => return self.loaded(prepared, socket, sized, attempt).map(Ended::Done),
                 Err(TransactionError::Superseded) => {}
                 Err(error) => return Err(load::refusal(&error, attempt)),
             }
         }
         Err(finding::concurrent_change::report(ATTEMPTS))
+    }
+
+    /// What there is to do once the rules are live.
+    fn loaded(
+        &self,
+        prepared: &Prepared,
+        socket: &mut Socket,
+        sized: &mut Sized,
+        attempt: u32,
+    ) -> Result<Report, Diagnostic> {
+        // From here on, the sizes belong to the rules that are loaded.
+        let changes = sized.keep();
+        load::verify(prepared, socket)?;
+        let mut report = Report::new("loaded", self.compiled, prepared, attempt);
+        report.sizing = changes;
+        report.stale_entries_deleted = stale::delete(self.compiled, socket)?;
+        Ok(report)
     }
 
     /// Whether anything speaks against loading that is not overruled.
@@ -139,6 +192,8 @@ struct Report {
     attempts: u32,
     /// Entries of flows that are no longer tracked, deleted from the conntrack table.
     stale_entries_deleted: usize,
+    /// What of the `conntrack` section was not set already.
+    sizing: Vec<Change>,
 }
 
 impl Report {
@@ -159,6 +214,7 @@ impl Report {
             bytes: prepared.messages.bytes.len(),
             attempts,
             stale_entries_deleted: 0,
+            sizing: Vec::new(),
         }
     }
 
@@ -187,11 +243,9 @@ impl Report {
         if self.stale_entries_deleted > 0 {
             let _ = writeln!(text, "  {} stale conntrack entries deleted", self.stale_entries_deleted);
         }
-        let sizing = &policy.sizing;
-        if sizing.max.is_some() || sizing.buckets.is_some() || !sizing.timeouts.is_empty() {
-            text.push_str(
-                "  the `conntrack` section is not applied to the live host: use `fwc compile --target sysctl` and `--target modprobe`\n",
-            );
+        let set = if self.result == "loaded" { "set" } else { "to be set" };
+        for Change { key, from, to, .. } in &self.sizing {
+            let _ = writeln!(text, "  conntrack.{key}: {set} to {to}, was {from}");
         }
         text
     }

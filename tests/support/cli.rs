@@ -26,7 +26,10 @@ impl Spec {
     /// Adds a file beside the spec, such as a set's list of addresses.
     #[must_use]
     pub fn file(self, name: &str, text: &str) -> Spec {
-        fs::write(self.directory.path().join(name), text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let path = self.directory.path().join(name);
+        fs::write(&path, text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        // Whatever the umask: root loads nothing that its group may write.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap_or_else(|error| panic!("{name}: {error}"));
         self
     }
 

@@ -4,7 +4,9 @@ pub(super) mod facts;
 pub(super) mod load;
 mod lockout;
 mod nat;
+pub(super) mod ownership;
 pub(super) mod sandbox;
+pub(super) mod sizing;
 pub(super) mod stale;
 
 use crate::diagnostic::Diagnostic;

@@ -58,7 +58,7 @@ pub(super) fn run(output: Output, arguments: &ApplyArgs) -> Result<ExitCode, Fai
 
 /// The findings to go on in spite of. Only what a host says can be overruled: a spec with errors has no rules to load.
 fn forced(codes: &[String]) -> Result<Vec<&'static str>, Failure> {
-    let overridable = [&finding::live_nat::FINDING, &finding::lockout::FINDING];
+    let overridable = [&finding::live_nat::FINDING, &finding::lockout::FINDING, &finding::others_drop::FINDING];
     codes
         .iter()
         .map(|code| match by_code(code) {

@@ -1,6 +1,6 @@
 //! What speaks against loading a spec on this host, as far as the host could be read.
 
-use super::{lockout, nat};
+use super::{lockout, nat, others};
 use crate::compile::Compiled;
 use crate::diagnostic::Diagnostic;
 use crate::kernel::host::{SshConnection, local_addresses};
@@ -11,6 +11,7 @@ use crate::kernel::sockets::listeners;
 /// if it ends there.
 pub(crate) fn against(compiled: &Compiled, socket: &mut Socket, other_namespace: bool) -> Vec<Diagnostic> {
     let mut found = nat::check(compiled, socket);
+    found.extend(others::check(compiled, socket));
     let local = local_addresses();
     let here = |ssh: &SshConnection| {
         !other_namespace || local.iter().any(|local| local.address == ssh.server.ip() && !local.address.is_loopback())

@@ -4,6 +4,7 @@ pub(super) mod facts;
 pub(super) mod load;
 mod lockout;
 mod nat;
+mod others;
 pub(super) mod sandbox;
 pub(super) mod stale;
 

@@ -37,6 +37,9 @@ pub mod not_understood;
 pub mod not_yaml;
 pub mod notrack_nat;
 pub mod number;
+pub mod others_drop;
+pub mod others_may_drop;
+pub mod others_track;
 pub mod packet;
 pub mod pmtu_black_hole;
 pub mod port;
@@ -110,8 +113,11 @@ pub const ALL: &[&Finding] = &[
     &spec_nat::FINDING,
     &live_nat::FINDING,
     &lockout::FINDING,
+    &others_drop::FINDING,
     &unsupported_kernel::FINDING,
     &unseen_host::FINDING,
+    &others_may_drop::FINDING,
+    &others_track::FINDING,
     &kernel_refused::FINDING,
     &concurrent_change::FINDING,
     &loaded_differs::FINDING,

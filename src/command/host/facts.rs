@@ -1,6 +1,6 @@
 //! What speaks against loading a spec on this host, as far as the host could be read.
 
-use super::{lockout, nat, others};
+use super::{lockout, nat, others, sockets};
 use crate::compile::Compiled;
 use crate::diagnostic::Diagnostic;
 use crate::kernel::host::{SshConnection, local_addresses};
@@ -17,7 +17,10 @@ pub(crate) fn against(compiled: &Compiled, socket: &mut Socket, other_namespace:
         !other_namespace || local.iter().any(|local| local.address == ssh.server.ip() && !local.address.is_loopback())
     };
     let session = SshConnection::of_this_process().filter(here);
-    found.extend(session.and_then(|ssh| lockout::session(compiled, &ssh, &local)));
-    found.extend(lockout::listeners(compiled, &listeners()));
+    let listeners = listeners();
+    found.extend(lockout::cut(compiled, &lockout::sessions(session, &listeners), &local));
+    found.extend(lockout::listeners(compiled, &listeners));
+    found.extend(sockets::unspoken(compiled, &listeners));
+    found.extend(sockets::cut(compiled, socket, &listeners, &local));
     found
 }

@@ -6,6 +6,7 @@ mod lockout;
 mod nat;
 mod others;
 pub(super) mod sandbox;
+mod sockets;
 pub(super) mod stale;
 
 use crate::diagnostic::Diagnostic;

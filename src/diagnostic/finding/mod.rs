@@ -6,6 +6,7 @@ pub mod block_too_wide;
 pub mod cannot_say;
 pub mod concurrent_change;
 pub mod conntrack_disabled;
+pub mod connections_cut;
 pub mod dead_rule;
 pub mod empty;
 pub mod exact_flags;
@@ -64,6 +65,7 @@ pub mod unknown_set;
 pub mod unreadable;
 pub mod unseen_host;
 pub mod unspecified_address;
+pub mod unspoken_services;
 pub mod unsupported_kernel;
 pub mod untracked_unaccepted;
 pub mod version;
@@ -116,8 +118,10 @@ pub const ALL: &[&Finding] = &[
     &others_drop::FINDING,
     &unsupported_kernel::FINDING,
     &unseen_host::FINDING,
+    &unspoken_services::FINDING,
     &others_may_drop::FINDING,
     &others_track::FINDING,
+    &connections_cut::FINDING,
     &kernel_refused::FINDING,
     &concurrent_change::FINDING,
     &loaded_differs::FINDING,

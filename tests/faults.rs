@@ -128,7 +128,9 @@ fn at_every_position(namespace: &Namespace, yaml: &str) {
         }
     }
     // The batch itself is sound: what failed was what was put in.
-    namespace.enter(|| Transaction::new(&whole).commit(&mut Socket::open().expect("a socket"))).expect("the batch itself");
+    namespace
+        .enter(|| Transaction::new(&whole).commit(&mut Socket::open().expect("a socket")))
+        .expect("the batch itself");
     assert_ne!(namespace.ruleset(), before);
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::host::load::{self, Prepared};
+use super::host::nat::Verdict;
 use super::host::sandbox::Sandbox;
 use super::host::{self, facts, stale};
 use super::output::Output;
@@ -96,14 +97,17 @@ impl Run<'_> {
             if self.refused(found) {
                 return Ok(Ended::Refused);
             }
+            let nat_rules = facts::nat_rules(self.compiled, &mut socket);
             if self.arguments.dry_run {
                 load::validate(&prepared, &mut socket).map_err(|error| load::refusal(&error, attempt))?;
-                return Ok(Ended::Done(Report::new("would load", self.compiled, &prepared, attempt)));
+                let report = Report::new("would load", self.compiled, &prepared, attempt);
+                return Ok(Ended::Done(Report { nat_rules, ..report }));
             }
             match load::commit(&prepared, &mut socket, generation) {
                 Ok(()) => {
                     load::verify(&prepared, &mut socket)?;
                     let mut report = Report::new("loaded", self.compiled, &prepared, attempt);
+                    report.nat_rules = nat_rules;
                     report.stale_entries_deleted = stale::delete(self.compiled, &mut socket)?;
                     return Ok(Ended::Done(report));
                 }
@@ -139,6 +143,8 @@ struct Report {
     attempts: u32,
     /// Entries of flows that are no longer tracked, deleted from the conntrack table.
     stale_entries_deleted: usize,
+    /// The NAT rules that were looked at, the host's and the spec's, and why they touch a stateless flow or none.
+    nat_rules: Vec<Verdict>,
 }
 
 impl Report {
@@ -159,6 +165,7 @@ impl Report {
             bytes: prepared.messages.bytes.len(),
             attempts,
             stale_entries_deleted: 0,
+            nat_rules: Vec::new(),
         }
     }
 
@@ -187,11 +194,25 @@ impl Report {
         if self.stale_entries_deleted > 0 {
             let _ = writeln!(text, "  {} stale conntrack entries deleted", self.stale_entries_deleted);
         }
+        text.push_str(&self.nat());
         let sizing = &policy.sizing;
         if sizing.max.is_some() || sizing.buckets.is_some() || !sizing.timeouts.is_empty() {
             text.push_str(
                 "  the `conntrack` section is not applied to the live host: use `fwc compile --target sysctl` and `--target modprobe`\n",
             );
+        }
+        text
+    }
+    /// The NAT rules that were let through.
+    fn nat(&self) -> String {
+        let apart: Vec<&Verdict> = self.nat_rules.iter().filter(|one| one.touches.is_none()).collect();
+        let mut text = match apart.len() {
+            0 => return String::new(),
+            1 => "  1 NAT rule touches no stateless flow:\n".to_string(),
+            count => format!("  {count} NAT rules touch no stateless flow:\n"),
+        };
+        for Verdict { rule, why, .. } in apart {
+            let _ = writeln!(text, "    {rule}: {why}");
         }
         text
     }

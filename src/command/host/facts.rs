@@ -24,3 +24,8 @@ pub(crate) fn against(compiled: &Compiled, socket: &mut Socket, other_namespace:
     found.extend(sockets::cut(compiled, socket, &listeners, &local));
     found
 }
+
+/// The verdict about each NAT rule on the host and in the spec, for the report.
+pub(crate) fn nat_rules(compiled: &Compiled, socket: &mut Socket) -> Vec<nat::Verdict> {
+    nat::verdicts(compiled, socket)
+}

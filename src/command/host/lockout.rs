@@ -26,7 +26,8 @@ pub(crate) struct Session {
 
 /// Every session: the one that the environment names, those that ancestors of fwc hold, and all that are established at a port of the ssh server.
 pub(crate) fn sessions(named: Option<SshConnection>, listeners: &[Listener]) -> Vec<Session> {
-    let tcp = |port: u16| listeners.iter().filter(move |one| one.protocol == Protocol::TCP && one.address.port() == port);
+    let tcp =
+        |port: u16| listeners.iter().filter(move |one| one.protocol == Protocol::TCP && one.address.port() == port);
     let is_ssh = |port: u16| tcp(port).any(|listener| listener.ssh);
     let mut found: Vec<Session> = Vec::new();
     let mut add = |session: Session| {
@@ -135,7 +136,11 @@ pub(crate) fn listeners(compiled: &Compiled, listeners: &[Listener]) -> Vec<Diag
     let mut found = Vec::new();
     for listener in listeners {
         let (address, port) = (listener.address.ip(), listener.address.port());
-        if !listener.ssh || address.is_loopback() || ports.contains(&port) || has_entry(compiled, Protocol::TCP, address, port) {
+        if !listener.ssh
+            || address.is_loopback()
+            || ports.contains(&port)
+            || has_entry(compiled, Protocol::TCP, address, port)
+        {
             continue;
         }
         ports.push(port);
@@ -150,7 +155,8 @@ pub(super) fn has_entry(compiled: &Compiled, protocol: Protocol, address: IpAddr
     let listening = if address.is_unspecified() { Addresses::Any } else { Addresses::Range(AddrRange::host(address)) };
     let services = compiled.policy.entries.iter().filter(|entry| matches!(entry.role, Role::Service { .. }));
     services.flat_map(|entry| &entry.servers).any(|server| {
-        let meets = matches!(&server.transport, Transport::Ports(one, ports) if *one == protocol && ports.contains(port));
+        let meets =
+            matches!(&server.transport, Transport::Ports(one, ports) if *one == protocol && ports.contains(port));
         meets && compiled.policy.sets.overlap(server.addresses, listening)
     })
 }

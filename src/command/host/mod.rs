@@ -3,7 +3,7 @@
 pub(super) mod facts;
 pub(super) mod load;
 mod lockout;
-mod nat;
+pub(super) mod nat;
 mod others;
 pub(super) mod sandbox;
 mod sockets;

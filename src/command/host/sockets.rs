@@ -95,7 +95,8 @@ pub(crate) fn cut(
         .filter(|(one, serves)| ends(compiled, one, *serves, local))
         .collect();
     let more = all.next().is_some();
-    let (servers, clients): (Vec<_>, Vec<_>) = survivors_removed(compiled, socket, doomed).into_iter().partition(|one| one.1);
+    let (servers, clients): (Vec<_>, Vec<_>) =
+        survivors_removed(compiled, socket, doomed).into_iter().partition(|one| one.1);
     let example = servers.first().or(clients.first()).map(|(one, serves)| words(one, *serves))?;
     Some(connections_cut::report(servers.len(), clients.len(), more, &example, compiled.beside_services()))
 }

@@ -75,8 +75,12 @@ pub fn blocked(client: &str, server: &str, place: Place) -> Diagnostic {
 
 /// sshd listens on `port`, and no entry speaks of it.
 pub fn listener(process: &str, address: &str, port: u16, place: Place) -> Diagnostic {
-    Diagnostic::new(&FINDING, format!("{process} listens on {address}, and no service has that port"), entry("ssh", port))
-        .at(place, format!("an entry for tcp port {port} is missing beside this one"))
+    Diagnostic::new(
+        &FINDING,
+        format!("{process} listens on {address}, and no service has that port"),
+        entry("ssh", port),
+    )
+    .at(place, format!("an entry for tcp port {port} is missing beside this one"))
 }
 
 fn entry(name: &str, port: u16) -> String {

@@ -45,5 +45,7 @@ pub fn all(chain: &str, whose: &str, by: &str, packet: &str, cure: &str, place: 
 }
 
 fn help(cure: &str) -> String {
-    format!("let them pass there (`{cure}`), or remove the chain if fwc is to take its place, or apply with `--force FWC402`")
+    format!(
+        "let them pass there (`{cure}`), or remove the chain if fwc is to take its place, or apply with `--force FWC402`"
+    )
 }

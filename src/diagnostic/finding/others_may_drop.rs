@@ -36,7 +36,9 @@ pub fn unclear(chain: &str, whose: &str, questions: &[String], place: Place) -> 
         list.push(format!("{} more", questions.len() - SHOWN));
     }
     let list = list.join(", ");
-    let message = format!("{chain} may drop packets of {whose} because they are not tracked: it hangs on conditions that are not followed ({list})");
+    let message = format!(
+        "{chain} may drop packets of {whose} because they are not tracked: it hangs on conditions that are not followed ({list})"
+    );
     let help = "see that the chain lets untracked packets of the entry pass; it does not count them as established";
     Diagnostic::new(&FINDING, message, help).at(place, "accepted here")
 }

@@ -2,7 +2,7 @@
 
 use crate::dump::{InterfacePattern, Parts, Side, States, Way};
 use crate::net::{AddrRange, AddressSet, Family, RangeSet};
-use crate::policy::{Entry, Policy, Server};
+use crate::policy::{Entry, Policy, Role, Server};
 use crate::proof::Survey;
 use crate::proof::bdd::{Result, Set};
 use crate::proof::meaning::Reader;
@@ -34,7 +34,9 @@ pub(super) fn all<'a>(space: &Space, policy: &'a Policy) -> Result<Vec<Promised<
         Path::ALL.into_iter().map(|path| Ok((path, ordinary(space, path)?))).collect::<Result<_>>()?;
     let usual = [(Leg::Request, usual(space, Leg::Request)?), (Leg::Reply, usual(space, Leg::Reply)?)];
     let block = policy.block.map(|block| match block {
-        crate::policy::Addresses::Range(range) => space.address(Field::Address(Side::Source), &[range].into_iter().collect()),
+        crate::policy::Addresses::Range(range) => {
+            space.address(Field::Address(Side::Source), &[range].into_iter().collect())
+        }
         crate::policy::Addresses::Set(id) => space.address(Field::Address(Side::Source), policy.sets.get(id)),
         crate::policy::Addresses::Any => Ok(space.engine.all()),
     });
@@ -46,6 +48,9 @@ pub(super) fn all<'a>(space: &Space, policy: &'a Policy) -> Result<Vec<Promised<
                 let (path, packets) = reader.leg(entry, server, *leg)?;
                 let Some((_, ordinary)) = ordinary.iter().find(|(known, _)| *known == path) else { continue };
                 let mut packets = packets.and(ordinary)?.and(usual)?;
+                if !matches!(entry.role, Role::Client { .. }) {
+                    packets = packets.minus(&odd_peer_port(space, *leg)?)?;
+                }
                 if path != Path::Out {
                     packets = packets.minus(&blocked)?;
                 }
@@ -56,6 +61,16 @@ pub(super) fn all<'a>(space: &Space, policy: &'a Policy) -> Result<Vec<Promised<
         }
     }
     Ok(found)
+}
+
+/// The ports from which the clients of a service come: those of every usual system.
+const PEERS: (u16, u16) = (32768, u16::MAX);
+
+/// Packets with another port on the client's side. A rule against a port of this host meets the replies to a client that has the same port; nobody
+/// wants to be told.
+fn odd_peer_port(space: &Space, leg: Leg) -> Result<Set> {
+    let side = if leg == Leg::Request { Side::Source } else { Side::Destination };
+    space.has_ports()?.minus(&space.port(side, &RangeSet::range(PEERS.0, PEERS.1))?)
 }
 
 /// Addresses that no packet from or to another host has: rules against them are nobody's loss. Also those of 6to4 that stand for such ones
@@ -76,6 +91,7 @@ fn martians() -> AddressSet {
 /// Takes in what [`all`] asks for.
 pub(super) fn survey(survey: &mut Survey) {
     survey.addresses(&martians());
+    survey.ports.push((PEERS.0.into(), PEERS.1.into()));
 }
 
 /// Whole packets between this host and another one, or between two others, that nobody translates.

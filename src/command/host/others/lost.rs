@@ -226,7 +226,7 @@ fn questions(dump: &Dump, chain: &Chain) -> Vec<String> {
         seen.push(chain);
         for rule in &chain.rules {
             let asked = rule.conditions.iter().filter_map(|condition| match &condition.test {
-                Test::Opaque { text, .. } => Some(text.to_string()),
+                Test::Opaque { text, .. } => Some(plain(text)),
                 _ => None,
             });
             found.extend(asked);
@@ -240,4 +240,10 @@ fn questions(dump: &Dump, chain: &Chain) -> Vec<String> {
     found.sort_unstable();
     found.dedup();
     found
+}
+
+/// Words without the bytes that stand for what no reader knows.
+fn plain(text: &str) -> String {
+    let words = text.split_whitespace().filter(|word| !word.starts_with("0x"));
+    words.collect::<Vec<_>>().join(" ")
 }

@@ -34,7 +34,8 @@ fn need(rule: &Rule) -> Option<(&'static str, &'static str)> {
     effects.or(asked).or(ends)
 }
 
-const HELPER: (&str, &str) = ("gives flows a helper of conntrack", "it sees none of them, so their related connections are not known");
+const HELPER: (&str, &str) =
+    ("gives flows a helper of conntrack", "it sees none of them, so their related connections are not known");
 const COUNT: (&str, &str) = ("counts connections", "they are not counted, so the limit is never reached");
 const MARK: (&str, &str) = ("sets or asks for the mark of a connection", "they have none");
 const BYTES: (&str, &str) = ("asks how much a connection has carried", "nobody counts it");

@@ -37,7 +37,8 @@ impl<'a> Where<'a> {
         Where { chain, program }
     }
 
-    /// What lets the packets of a leg pass this chain.
+    /// What lets the packets of a leg pass this chain. Replies are known by the server's port, which anybody may send from: only what is not
+    /// tracked passes by it, and without fwc nothing.
     pub(super) fn cure(&self, promised: &Promised<'_>, family: Family) -> String {
         let Chain { table, name, .. } = self.chain;
         let (protocol, ports) = match &promised.server.transport {
@@ -63,7 +64,8 @@ impl<'a> Where<'a> {
                     Some([one]) => format!("{protocol} {end}port {one}"),
                     Some(more) => format!("{protocol} {end}port {{ {} }}", more.join(", ")),
                 };
-                format!("nft insert rule {table} {name} {host}{ports} accept")
+                let state = if source { "ct state untracked " } else { "" };
+                format!("nft insert rule {table} {name} {state}{host}{ports} accept")
             }
             Program::Iptables(program) | Program::Legacy(program) => {
                 let table = table.rsplit(' ').next().unwrap_or(table);
@@ -76,7 +78,8 @@ impl<'a> Where<'a> {
                         format!("-m multiport {} {} ", if source { "--sports" } else { "--dports" }, more.join(","))
                     }
                 };
-                format!("{program} {table}-I {name} {host}-p {protocol} {ports}-j ACCEPT")
+                let state = if source { "-m conntrack --ctstate UNTRACKED " } else { "" };
+                format!("{program} {table}-I {name} {host}-p {protocol} {ports}{state}-j ACCEPT")
             }
         }
     }

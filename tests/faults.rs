@@ -58,7 +58,7 @@ fn batch(compiled: &Compiled) -> Messages {
 /// An operation that every kernel refuses: a rule in a chain that is not there, or the end of a set that is not there.
 fn failing(position: usize) -> Vec<u8> {
     let table = |kind, flags| Request::with_header(kind, flags, &[INET, 0, 0, 0]).with_text(1, "fwc");
-    if position % 2 == 0 {
+    if position.is_multiple_of(2) {
         table(NEW_RULE, CREATE).with_text(2, "nowhere").finish(0)
     } else {
         table(DELETE_SET, REQUEST).with_text(2, "nothing").finish(0)

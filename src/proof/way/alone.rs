@@ -1,5 +1,7 @@
 //! One base chain by itself. An accept in one chain never takes back the drop of another, so a packet is lost if any chain drops it.
 
+use std::collections::BTreeMap;
+
 use super::{CONNTRACK, Decision, Path, State, Walk};
 use crate::dump::{Base, Chain, Hook};
 use crate::net::Family;
@@ -12,8 +14,8 @@ impl<'a> Walk<'a> {
     pub fn dropped(&self, (chain, base): (&Chain, Base), path: Path, family: Family) -> Result<Set> {
         let reach = self.domain(path, family)?;
         let moment = self.moment(base, path, &reach)?;
-        let mut state =
-            State { path, moment, translations: std::collections::BTreeMap::new(), missed: self.space.engine.none() };
+        let (translations, missed) = (BTreeMap::new(), self.space.engine.none());
+        let mut state = State { path, moment, translations, missed, visits: 0 };
         let passed = self.base(&mut state, chain, base, &reach)?;
         reach.minus(&passed)
     }

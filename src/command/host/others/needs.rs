@@ -7,6 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::others_track;
 use crate::dump::{Chain, Condition, Dump, Effect, Rule, Test, Verdict};
 use crate::policy::title;
+use crate::proof::TooLarge;
 use crate::proof::bdd::{Result, Set};
 use crate::proof::condition::{Conditions, Moment};
 use crate::proof::space::Space;
@@ -62,6 +63,7 @@ pub(super) fn find(
         ruleset,
         sources,
         conditions: Conditions::new(space, false),
+        visits: 0,
         told: Vec::new(),
         found: Vec::new(),
     };
@@ -86,16 +88,24 @@ struct Search<'a> {
     ruleset: &'a Ruleset,
     sources: &'a Sources,
     conditions: Conditions<'a>,
+    /// Chains that have been gone through.
+    visits: usize,
     told: Vec<*const Rule>,
     found: Vec<Diagnostic>,
 }
 
 /// As deep as the kernel jumps.
 const DEPTH: usize = 64;
+/// So many chains are gone through: chains that jump to each other again and again take more than anybody has time for.
+const VISITS: usize = 200_000;
 
 impl<'a> Search<'a> {
     /// Follows the jumps. What an earlier rule decides about is not taken away: one rule too many may be named, none is missed.
     fn chain(&mut self, chain: &'a Chain, path: Path, reach: &Set, moment: &Moment, depth: usize) -> Result<()> {
+        self.visits += 1;
+        if self.visits > VISITS {
+            return Err(TooLarge);
+        }
         for rule in &chain.rules {
             let asked: Vec<Condition> = rule.conditions.iter().filter(|one| says_something(one)).cloned().collect();
             let met = self.conditions.all(&asked, moment)?.and(reach)?;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::host::load::{self, Prepared};
+use super::host::nat::Verdict;
 use super::host::sandbox::Sandbox;
 use super::host::sizing::{Change, Sized};
 use super::host::{self, facts, ownership, sizing, stale};
@@ -71,6 +72,7 @@ fn forced(codes: &[String]) -> Result<Vec<&'static str>, Failure> {
     let overridable = [
         &finding::live_nat::FINDING,
         &finding::lockout::FINDING,
+        &finding::others_drop::FINDING,
         &finding::table_too_large::FINDING,
         &finding::untrusted_file::FINDING,
     ];
@@ -135,14 +137,18 @@ impl Run<'_> {
             if self.refused(found) {
                 return Ok(Ended::Refused);
             }
+            let nat_rules = facts::nat_rules(self.compiled, socket);
             if self.arguments.dry_run {
                 let mut report = Report::new("would load", self.compiled, prepared, attempt);
                 report.sizing = look.would_change();
-                return Ok(Ended::Done(report));
+                return Ok(Ended::Done(Report { nat_rules, ..report }));
             }
             sized.set(&look)?;
             match load::commit(prepared, socket, generation) {
-                Ok(()) => return self.loaded(prepared, socket, sized, attempt).map(Ended::Done),
+                Ok(()) => {
+                    let report = self.loaded(prepared, socket, sized, attempt)?;
+                    return Ok(Ended::Done(Report { nat_rules, ..report }));
+                }
                 Err(TransactionError::Superseded) => {}
                 Err(error) => return Err(load::refusal(&error, attempt)),
             }
@@ -194,6 +200,8 @@ struct Report {
     stale_entries_deleted: usize,
     /// What of the `conntrack` section was not set already.
     sizing: Vec<Change>,
+    /// The NAT rules that were looked at, the host's and the spec's, and why they touch a stateless flow or none.
+    nat_rules: Vec<Verdict>,
 }
 
 impl Report {
@@ -215,6 +223,7 @@ impl Report {
             attempts,
             stale_entries_deleted: 0,
             sizing: Vec::new(),
+            nat_rules: Vec::new(),
         }
     }
 
@@ -246,6 +255,21 @@ impl Report {
         let set = if self.result == "loaded" { "set" } else { "to be set" };
         for Change { key, from, to, .. } in &self.sizing {
             let _ = writeln!(text, "  conntrack.{key}: {set} to {to}, was {from}");
+        }
+        text.push_str(&self.nat());
+        text
+    }
+
+    /// The NAT rules that were let through.
+    fn nat(&self) -> String {
+        let apart: Vec<&Verdict> = self.nat_rules.iter().filter(|one| one.touches.is_none()).collect();
+        let mut text = match apart.len() {
+            0 => return String::new(),
+            1 => "  1 NAT rule touches no stateless flow:\n".to_string(),
+            count => format!("  {count} NAT rules touch no stateless flow:\n"),
+        };
+        for Verdict { rule, why, .. } in apart {
+            let _ = writeln!(text, "    {rule}: {why}");
         }
         text
     }

@@ -1,5 +1,7 @@
 //! All packets at once on their way through a ruleset.
 
+mod alone;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
@@ -69,6 +71,8 @@ pub struct Walk<'a> {
     space: &'a Space,
     dump: &'a Dump,
     conditions: Conditions<'a>,
+    /// The packets that somebody else has marked as untracked.
+    marked: Option<Set>,
     /// The packets that rules match whatever conntrack says, by the first rule of a run and the hook.
     known: RefCell<HashMap<(*const Rule, Hook), Set>>,
 }
@@ -95,7 +99,13 @@ impl<'a> Walk<'a> {
     /// `mirrored` asks of every packet what the ruleset does with the one that answers it.
     #[must_use]
     pub fn new(space: &'a Space, dump: &'a Dump, mirrored: bool) -> Self {
-        Walk { space, dump, conditions: Conditions::new(space, mirrored), known: RefCell::default() }
+        Walk { space, dump, conditions: Conditions::new(space, mirrored), marked: None, known: RefCell::default() }
+    }
+
+    /// The same for packets of which these are marked as untracked before they meet the ruleset: by another one.
+    #[must_use]
+    pub fn beside(space: &'a Space, dump: &'a Dump, marked: Set) -> Self {
+        Walk { marked: Some(marked), ..Walk::new(space, dump, false) }
     }
 
     /// Packets of a family that can be on a path at all.
@@ -186,11 +196,15 @@ impl<'a> Walk<'a> {
 
     /// What is marked before the first hook: over loopback, a packet keeps the mark that it got when it was sent.
     fn before(&self, path: Path, domain: &Set) -> Result<Set> {
+        let marked = match &self.marked {
+            Some(marked) => marked.and(domain)?,
+            None => self.space.engine.none(),
+        };
         if path != Path::In {
-            return Ok(self.space.engine.none());
+            return Ok(marked);
         }
         let lo = self.space.interface(Way::In, &[InterfacePattern::exact(LOOPBACK)])?;
-        self.space.came_untracked()?.and(&lo)?.and(domain)
+        self.space.came_untracked()?.and(&lo)?.and(domain)?.or(&marked)
     }
 
     /// The packets that conntrack never follows: untracked from its turn on, whatever the rules say.

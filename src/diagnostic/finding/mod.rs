@@ -5,6 +5,7 @@ pub mod address;
 pub mod block_too_wide;
 pub mod cannot_say;
 pub mod concurrent_change;
+pub mod connections_cut;
 pub mod conntrack_disabled;
 pub mod dead_rule;
 pub mod empty;
@@ -37,6 +38,9 @@ pub mod not_understood;
 pub mod not_yaml;
 pub mod notrack_nat;
 pub mod number;
+pub mod others_drop;
+pub mod others_may_drop;
+pub mod others_track;
 pub mod packet;
 pub mod pmtu_black_hole;
 pub mod port;
@@ -67,6 +71,7 @@ pub mod unknown_set;
 pub mod unreadable;
 pub mod unseen_host;
 pub mod unspecified_address;
+pub mod unspoken_services;
 pub mod unsupported_kernel;
 pub mod untracked_unaccepted;
 pub mod untrusted_file;
@@ -117,8 +122,13 @@ pub const ALL: &[&Finding] = &[
     &spec_nat::FINDING,
     &live_nat::FINDING,
     &lockout::FINDING,
+    &others_drop::FINDING,
     &unsupported_kernel::FINDING,
     &unseen_host::FINDING,
+    &unspoken_services::FINDING,
+    &others_may_drop::FINDING,
+    &others_track::FINDING,
+    &connections_cut::FINDING,
     &size_not_writable::FINDING,
     &table_too_large::FINDING,
     &table_large::FINDING,

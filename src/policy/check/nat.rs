@@ -4,7 +4,7 @@ use super::title;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::spec_nat::{Conflict, report};
 use crate::net::{AddrRange, AddressSet, RangeSet};
-use crate::policy::footprint::{Footprint, NewAddress, Target, led_into, touched};
+use crate::policy::footprint::{Footprint, NewAddress, Target, led_into, touched, why};
 use crate::policy::model::{Entry, Policy, Server, Translation, TranslationKind};
 use crate::spec::{NatConflict, Spec, Tracking};
 
@@ -50,6 +50,25 @@ fn touched_by<'a>(translation: &Translation, policy: &'a Policy) -> Option<&'a E
             listen.iter().find_map(|server| either_side(policy, server, &target))
         }
     }
+}
+
+/// The rules of a spec's `nat` that were let through because they touch no stateless flow, each with the reason.
+pub(crate) fn let_through(policy: &Policy) -> Vec<(String, String)> {
+    if !policy.has_stateless() {
+        return Vec::new();
+    }
+    let reasons = |translation: &Translation| match &translation.kind {
+        TranslationKind::Masquerade { from, .. } | TranslationKind::Snat { from, .. } => {
+            why::apart(&Footprint::of_source(policy, *from), policy)
+        }
+        TranslationKind::Dnat { listen, .. } | TranslationKind::Redirect { listen, .. } => {
+            let mut all: Vec<String> =
+                listen.iter().map(|server| why::apart(&Footprint::of_destination(policy, server), policy)).collect();
+            all.dedup();
+            format!("{}, and it leads to no stateless server", all.join("; "))
+        }
+    };
+    policy.nat.iter().map(|translation| (describe(translation), reasons(translation))).collect()
 }
 
 /// A destination NAT touches the flows that it translates, and those of the place where they end up: replies come from there.

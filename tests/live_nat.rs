@@ -3,6 +3,7 @@
 mod support;
 
 use serde_json::Value;
+use support::cli::{Variant, iptables_load};
 use support::{Namespace, Ran, Spec, apply, try_apply};
 
 /// Stateless on one address of each family.
@@ -161,6 +162,110 @@ fn docker_s_rules_are_named_with_what_they_touch() {
         let overlap = format!("nat_conflict: overlap\n{WEB}");
         is_refused(&namespace, &overlap, &[("dport 80 … dnat to 172.17.0.2:80", true)]);
     }
+}
+
+/// The verdicts of an apply with `--format json`: the rule, the entry that it touches, and why.
+#[track_caller]
+fn verdicts(ran: &Ran) -> Vec<(String, Option<String>, String)> {
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran}"));
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let one =
+        |one: &Value| (text(&one["rule"]).expect("a rule"), text(&one["touches"]), text(&one["why"]).expect("why"));
+    report["nat_rules"].as_array().expect("verdicts").iter().map(one).collect()
+}
+
+/// dockerd's own rules, and those of a container that is published as 8080:80.
+fn dockerd(namespace: &Namespace, variant: Variant) {
+    let folder = tempfile::tempdir().expect("a directory");
+    std::fs::copy("tests/rulesets/docker.v4", folder.path().join("rules.v4")).expect("the rules");
+    std::fs::write(folder.path().join("rules.v6"), "*filter\nCOMMIT\n").expect("the rules");
+    iptables_load(namespace, folder.path(), variant);
+}
+
+#[test]
+fn on_a_docker_host_each_verdict_is_explained() {
+    for variant in [Variant::Nft, Variant::Legacy] {
+        let namespace = Namespace::new("dockerd");
+        dockerd(&namespace, variant);
+        let overlap = format!("nat_conflict: overlap\n{WEB}");
+        let ran = try_web(&namespace, &overlap, &[]);
+        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran}");
+        let all = verdicts(&ran);
+        assert_eq!(all.len(), 3, "{all:#?}");
+        for (part, why) in [
+            ("saddr 172.17.0.0/16", "every stateless flow differs from it in source address"),
+            ("saddr 172.17.0.2 daddr 172.17.0.2", "every stateless flow differs from it in source address"),
+            (
+                "dport 8080",
+                "every stateless flow differs from it in destination port, and it leads to no stateless server",
+            ),
+        ] {
+            let found = all.iter().find(|(rule, ..)| rule.contains(part)).unwrap_or_else(|| panic!("{part}: {all:#?}"));
+            assert_eq!((found.1.as_deref(), found.2.as_str()), (None, why), "{part}");
+        }
+        // A person reads the same, also from a dry run.
+        let ran = try_apply(&namespace, &Spec::new(&overlap), &["--dry-run"]);
+        assert!(ran.stdout.contains("  3 NAT rules touch no stateless flow:\n"), "{ran}");
+        assert!(
+            ran.stdout.contains("dport 8080 … dnat to 172.17.0.2:80: every stateless flow differs from it in"),
+            "{ran}"
+        );
+
+        // A stateless service on the published port, one that the container's own flows could be.
+        for (entry, part, why) in [
+            (
+                "{listen: \"203.0.113.5:8080\", stateless: true}",
+                "dport 8080",
+                "its requests may meet the rule in prerouting",
+            ),
+            (
+                "{listen: \"172.17.0.2:80\", stateless: true}",
+                "saddr 172.17.0.0/16",
+                "its replies may meet the rule in postrouting",
+            ),
+            (
+                "{listen: \"172.17.0.2:80\", stateless: true}",
+                "dnat to 172.17.0.2:80",
+                "the rule may lead flows to its server",
+            ),
+        ] {
+            let spec = format!("{overlap}  other: {entry}\n");
+            let ran = try_web(&namespace, &spec, &[]);
+            assert_eq!(ran.status, 1, "{ran}");
+            let found = findings(&ran);
+            let found = found.iter().find(|found| found["message"].as_str().is_some_and(|text| text.contains(part)));
+            let found = found.unwrap_or_else(|| panic!("{part}: {ran}"));
+            assert!(
+                found["message"].as_str().is_some_and(|text| text.contains("may touch the flows of `services.other`"))
+            );
+            let label = found["labels"][0]["text"].as_str().expect("a label");
+            assert!(label.contains("`services.other` is stateless; ") && label.contains(why), "{label}");
+            assert!(label.contains("a condition that fwc does not follow"), "{label}");
+        }
+    }
+}
+
+#[test]
+fn nat_of_the_spec_is_explained_too() {
+    let namespace = Namespace::new("spec");
+    let spec = format!(
+        "nat_conflict: overlap\n{WEB}nat:\n  - masquerade: {{out: eth0, from: 10.0.0.0/8}}\n  \
+         - dnat: {{listen: \"203.0.113.5:8443\", to: \"10.0.0.8:443\"}}\n"
+    );
+    let ran = try_web(&namespace, &spec, &[]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran}");
+    let expected = [
+        ("`nat` of the spec: masquerade out eth0", "every stateless flow differs from it in source address"),
+        (
+            "`nat` of the spec: dnat to 10.0.0.8:443",
+            "every stateless flow differs from it in destination port, and it leads to no stateless server",
+        ),
+    ];
+    let expected: Vec<_> = expected.map(|(rule, why)| (rule.to_owned(), None, why.to_owned())).into();
+    assert_eq!(verdicts(&ran), expected);
+    // Where nothing is stateless there is nothing to be said.
+    let tracked = spec.replace(", stateless: true", "");
+    assert_eq!(verdicts(&try_web(&namespace, &tracked, &[])), []);
 }
 
 #[test]

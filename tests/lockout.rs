@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::net::TcpStream;
+
 use serde_json::Value;
 use support::cli::command;
 use support::{Link, Namespace, Nginx, Ran, Spec, tools};
@@ -171,11 +173,72 @@ fn a_port_of_sshd_without_an_entry_is_named() {
     is_taken(&apply_from("", server, &whole, &[]), server);
 }
 
+/// A connection from the client that stays open as long as it is held.
+fn connected(link: &Link, to: &str) -> TcpStream {
+    link.client.enter(|| TcpStream::connect(to)).expect("a connection")
+}
+
 #[test]
-fn other_servers_may_be_shut_out() {
-    let link = Link::new("other");
-    let _web = Nginx::start_as("httpd", &link.server, &["203.0.113.5:22", "203.0.113.5:8080"]);
-    is_taken(&apply_from("", &link.server, WEB, &[]), &link.server);
+fn the_sessions_of_others_are_not_cut_off() {
+    let link = Link::new("others");
+    let server = &link.server;
+    let _sshd = Nginx::start_as("sshd", server, &["203.0.113.5:22", "[2001:db8::5]:22", "203.0.113.5:2222"]);
+    let _sessions = [
+        connected(&link, "203.0.113.5:22"),
+        connected(&link, "203.0.113.5:22"),
+        connected(&link, "[2001:db8::5]:22"),
+        connected(&link, "203.0.113.5:2222"),
+    ];
+    // All may come in, and so may they.
+    let open = with_entry(WEB, "ssh: {listen: \"*:22,2222\"}");
+    is_taken(&apply_from("", server, &open, &[]), server);
+    // An entry that lets in somebody else.
+    let other = with_entry(WEB, "ssh: {listen: \"*:22\", from: 198.51.100.0/24}, more: {listen: \"*:2222\"}");
+    let ran = apply_from("", server, &other, &[]);
+    is_refused(&ran, server, "this would cut off 3 ssh sessions at port 22, from 203.0.113.7:", 22);
+    assert!(ran.stderr.contains("[2001:db8::7]:"), "{ran}");
+    let narrow = with_entry(WEB, "ssh: {listen: \"*:22\"}, more: {listen: \"*:2222\", interface: eth1}");
+    let says = "this would cut off an ssh session at port 2222, from 203.0.113.7:";
+    is_refused(&apply_from("", server, &narrow, &[]), server, says, 2222);
+    let blocked = format!("block: [203.0.113.7]\n{open}");
+    let ran = apply_from("", server, &blocked, &[]);
+    assert_eq!((ran.status, findings(&ran).len()), (1, 2), "{ran}");
+    assert!(findings(&ran).iter().all(|(message, _)| message.contains("its source is in `block`")), "{ran}");
+    let ran = apply_from("", server, &blocked, &["--force", "FWC401"]);
+    assert_eq!(ran.status, 0, "{ran}");
+    assert!(is_loaded(server));
+}
+
+#[test]
+fn what_an_ancestor_came_in_by_is_the_session() {
+    // Without SSH_CONNECTION: the shell holds the connection, as telnetd's or another program's would.
+    let link = Link::new("ancestor");
+    let server = &link.server;
+    let spec = Spec::new(WEB);
+    let script = format!(
+        "import os, socket, subprocess, sys\n\
+         s = socket.create_server(('203.0.113.5', 2323))\n\
+         print('ready', flush=True)\n\
+         c = s.accept()[0]\n\
+         r = subprocess.run([{fwc:?}, 'apply', {spec:?}, '--format', 'json'], capture_output=True, text=True, close_fds=True)\n\
+         print(r.returncode, r.stdout, r.stderr)\n",
+        fwc = env!("CARGO_BIN_EXE_fwc"),
+        spec = spec.path()
+    );
+    let shell = server.spawn(["env", "-u", "SSH_CONNECTION", "python3", "-c", &script]);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let session = loop {
+        match link.client.enter(|| TcpStream::connect("203.0.113.5:2323")) {
+            Ok(session) => break session,
+            Err(error) => assert!(std::time::Instant::now() < end, "{error}"),
+        }
+    };
+    let ran = shell.wait();
+    drop(session);
+    assert!(ran.stdout.contains("\n1 "), "{ran}");
+    assert!(ran.stdout.contains("this would cut off the connection from 203.0.113.7:"), "{ran}");
+    assert!(ran.stdout.contains("to 203.0.113.5:2323 that you are in"), "{ran}");
+    assert!(!is_loaded(server));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::sizing::{self, Sizing};
 use super::{Facts, Unseen, Usage, Who, findings, percent};
 use crate::diagnostic::Diagnostic;
 use crate::kernel::conntrack::Statistics;
-use crate::policy::{BUCKET_BYTES, ENTRY_BYTES};
+use crate::policy::table_bytes;
 
 /// What doctor found.
 #[derive(Debug, Clone, Serialize)]
@@ -175,7 +175,7 @@ impl Table {
             _ if growth > 0.0 => Some((left as f64 / growth) as u64),
             _ => None,
         };
-        let buckets = now.buckets * BUCKET_BYTES;
+        let buckets = table_bytes(0, now.buckets);
         Some(Table {
             count: now.count,
             max: now.max,
@@ -184,9 +184,9 @@ impl Table {
             growth_per_second: growth,
             seconds_until_full: until,
             average_chain: 2.0 * now.count as f64 / now.buckets.max(1) as f64,
-            bytes_of_entries: now.count.saturating_mul(ENTRY_BYTES),
+            bytes_of_entries: table_bytes(now.count, 0),
             bytes_of_buckets: buckets,
-            bytes_when_full: now.max.saturating_mul(ENTRY_BYTES).saturating_add(buckets),
+            bytes_when_full: table_bytes(now.max, now.buckets),
         })
     }
 }

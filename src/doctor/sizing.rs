@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Facts, percent};
 use crate::net::Seconds;
-use crate::policy::{BUCKET_BYTES, ENTRY_BYTES};
+use crate::policy::table_bytes;
 use crate::spec::Timeout;
 
 /// Timeouts that a busy host can do with, seconds. An open connection has to outlive two hours of silence (RFC 5382, REQ-5: 2 h 4 min).
@@ -58,13 +58,12 @@ pub(super) struct Shorter {
 /// The proposal for a table that tracks; none where there is no table.
 pub(super) fn propose(facts: &Facts) -> Option<Sizing> {
     let now = facts.table?.now;
-    let each = ENTRY_BYTES + BUCKET_BYTES;
     let wanted = (now.max.max(now.count).saturating_mul(4)).clamp(1 << 18, LARGEST).next_power_of_two();
     let mut max = wanted;
-    while facts.memory.is_some_and(|memory| max * each > memory / MEMORY_SHARE) && max / 2 > now.max {
+    while facts.memory.is_some_and(|memory| table_bytes(max, max) > memory / MEMORY_SHARE) && max / 2 > now.max {
         max /= 2;
     }
-    let bytes = max * each;
+    let bytes = table_bytes(max, max);
     let timeouts = shorter(facts);
     let mut reasons = vec![
         format!("max: {max} instead of {} entries", now.max),

@@ -7,7 +7,7 @@ use std::fs;
 use std::net::SocketAddr;
 
 use procfs::net::{TcpNetEntries, TcpState, UdpNetEntries};
-use procfs::process::{FDTarget, all_processes};
+use procfs::process::{FDTarget, Process, all_processes};
 use procfs::{FromReadSI, current_system_info};
 
 use crate::net::Protocol;
@@ -75,11 +75,27 @@ pub fn connections() -> impl Iterator<Item = Connection> {
         Protocol::TCP => entry.is_established,
         _ => !entry.peer.ip().is_unspecified(),
     };
-    entries().filter(is_connected).map(|entry| Connection {
-        protocol: entry.protocol,
-        local: entry.local,
-        peer: entry.peer,
-    })
+    entries().filter(is_connected).map(Entry::connection)
+}
+
+/// The connections that ancestors of this process hold: the way in of whoever typed the command, be it ssh, telnet or another program. Where an
+/// ancestor's files are hidden, it is left out.
+#[must_use]
+pub fn connections_of_ancestors() -> Vec<Connection> {
+    let mut held = HashSet::new();
+    let mut next = Process::myself().and_then(|process| process.stat()).map(|stat| stat.ppid);
+    // Process ids of ancestors are finite, but a process may be replaced while it is looked at.
+    for _ in 0..64 {
+        let Some(process) = next.ok().filter(|&id| id > 1).and_then(|id| Process::new(id).ok()) else { break };
+        for descriptor in process.fd().into_iter().flatten().flatten() {
+            if let FDTarget::Socket(inode) = descriptor.target {
+                held.insert(inode);
+            }
+        }
+        next = process.stat().map(|stat| stat.ppid);
+    }
+    let is_held = |entry: &Entry| entry.is_established && held.contains(&entry.inode);
+    entries().filter(is_held).map(Entry::connection).collect()
 }
 
 /// A line of /proc/net/tcp, udp or their IPv6 sisters.
@@ -90,6 +106,12 @@ struct Entry {
     listens: bool,
     is_established: bool,
     inode: u64,
+}
+
+impl Entry {
+    fn connection(self) -> Connection {
+        Connection { protocol: self.protocol, local: self.local, peer: self.peer }
+    }
 }
 
 fn entries() -> impl Iterator<Item = Entry> {

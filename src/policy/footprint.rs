@@ -3,6 +3,8 @@
 //! Used for the NAT rules of a spec and for those found on the live host. What is not known is taken for "any": a rule that cannot be
 //! understood overlaps.
 
+pub mod why;
+
 use super::model::{Entry, Policy, Role, Server, Transport};
 use super::sets::Addresses;
 use crate::net::{AddressSet, Family, Protocol, RangeSet};

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 
 use oxidd::bcdd::{self, BCDDFunction, BCDDManagerRef};
 use oxidd::util::OptBool;
-use oxidd::{BooleanFunction, Manager, ManagerRef};
+use oxidd::{BooleanFunction, BooleanFunctionQuant, Manager, ManagerRef};
 
 use super::TooLarge;
 
@@ -52,6 +52,11 @@ impl Set {
     /// Everything else.
     pub fn not(&self) -> Result<Set> {
         Ok(Set(self.0.not()?))
+    }
+
+    /// Those that are in it whatever these bits are; `bits` is the conjunction of them.
+    pub fn whatever(&self, bits: &Set) -> Result<Set> {
+        Ok(Set(self.0.forall(&bits.0)?))
     }
 
     /// Whether nothing is in it.
@@ -229,6 +234,9 @@ mod tests {
         }
         assert_eq!(set.member().map(|member| set.has(&member)), Some(true));
         assert!(engine.none().member().is_none());
+        // Whatever the lowest bit is: 2 to 5 and 12 to 15 come in pairs, 9 does not.
+        let pairs = engine.choose(bits, &[(2, 5, engine.all()), (12, 15, engine.all())]).unwrap();
+        assert_eq!(set.whatever(&engine.bit(bits, 3).unwrap()).unwrap(), pairs);
         assert!(set.or(&set.not().unwrap()).unwrap().is_all());
     }
 }

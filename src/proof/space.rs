@@ -366,6 +366,12 @@ impl Space {
         self.opaque(&format!("{text} (asked {number})"))
     }
 
+    /// Those that are in a set however the questions that are not understood are answered.
+    pub fn surely(&self, set: &Set) -> Result<Set> {
+        let questions: Vec<Set> = self.opaque.borrow().values().map(|(_, question)| question.clone()).collect();
+        set.whatever(&self.engine.every(&questions)?)
+    }
+
     /// The questions, not understood, that are answered with yes for a member.
     #[must_use]
     pub fn answered(&self, member: &Member) -> Vec<String> {

@@ -1,8 +1,11 @@
 //! All packets at once on their way through a ruleset.
 
+mod alone;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
+use super::TooLarge;
 use super::bdd::{Member, Result, Set};
 use super::condition::{Conditions, Moment};
 use super::names::LOOPBACK;
@@ -45,6 +48,8 @@ const CONNTRACK: i32 = -200;
 const NEVER_TRACKED: [u8; 8] = [130, 131, 132, 133, 134, 135, 136, 143];
 /// Deep enough for every ruleset that the kernel takes (`NFT_JUMP_STACK_SIZE`, and the stack of xtables).
 const DEPTH: usize = 64;
+/// So many chains are gone through: chains that jump to each other again and again take more than anybody has time for.
+const VISITS: usize = 200_000;
 
 /// What becomes of all packets on one path.
 #[derive(Debug, Clone)]
@@ -66,6 +71,8 @@ pub struct Walk<'a> {
     space: &'a Space,
     dump: &'a Dump,
     conditions: Conditions<'a>,
+    /// The packets that somebody else has marked as untracked.
+    marked: Option<Set>,
     /// The packets that rules match whatever conntrack says, by the first rule of a run and the hook.
     known: RefCell<HashMap<(*const Rule, Hook), Set>>,
 }
@@ -76,6 +83,8 @@ struct State {
     moment: Moment,
     translations: BTreeMap<(Hook, Translation), Set>,
     missed: Set,
+    /// Chains that have been gone through.
+    visits: usize,
 }
 
 /// What a chain makes of the packets that reach it.
@@ -90,7 +99,13 @@ impl<'a> Walk<'a> {
     /// `mirrored` asks of every packet what the ruleset does with the one that answers it.
     #[must_use]
     pub fn new(space: &'a Space, dump: &'a Dump, mirrored: bool) -> Self {
-        Walk { space, dump, conditions: Conditions::new(space, mirrored), known: RefCell::default() }
+        Walk { space, dump, conditions: Conditions::new(space, mirrored), marked: None, known: RefCell::default() }
+    }
+
+    /// The same for packets of which these are marked as untracked before they meet the ruleset: by another one.
+    #[must_use]
+    pub fn beside(space: &'a Space, dump: &'a Dump, marked: Set) -> Self {
+        Walk { marked: Some(marked), ..Walk::new(space, dump, false) }
     }
 
     /// Packets of a family that can be on a path at all.
@@ -144,7 +159,7 @@ impl<'a> Walk<'a> {
             untracked: self.before(path, &domain)?,
             never: none.clone(),
         };
-        let mut state = State { path, moment, translations: BTreeMap::new(), missed: none };
+        let mut state = State { path, moment, translations: BTreeMap::new(), missed: none, visits: 0 };
         let mut reach = domain.clone();
         let mut entered = None;
         for &hook in path.hooks() {
@@ -181,11 +196,15 @@ impl<'a> Walk<'a> {
 
     /// What is marked before the first hook: over loopback, a packet keeps the mark that it got when it was sent.
     fn before(&self, path: Path, domain: &Set) -> Result<Set> {
+        let marked = match &self.marked {
+            Some(marked) => marked.and(domain)?,
+            None => self.space.engine.none(),
+        };
         if path != Path::In {
-            return Ok(self.space.engine.none());
+            return Ok(marked);
         }
         let lo = self.space.interface(Way::In, &[InterfacePattern::exact(LOOPBACK)])?;
-        self.space.came_untracked()?.and(&lo)?.and(domain)
+        self.space.came_untracked()?.and(&lo)?.and(domain)?.or(&marked)
     }
 
     /// The packets that conntrack never follows: untracked from its turn on, whatever the rules say.
@@ -238,6 +257,10 @@ impl<'a> Walk<'a> {
     }
 
     fn chain(&self, state: &mut State, chain: &Chain, mut reach: Set, depth: usize) -> Result<End> {
+        state.visits += 1;
+        if state.visits > VISITS {
+            return Err(TooLarge);
+        }
         let none = self.space.engine.none();
         let (mut accepted, mut dropped, mut returned) = (none.clone(), none.clone(), none);
         for run in chain.rules.chunk_by(alike) {

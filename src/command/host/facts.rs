@@ -1,6 +1,6 @@
 //! What speaks against loading a spec on this host, as far as the host could be read.
 
-use super::{lockout, nat};
+use super::{lockout, nat, others, sockets};
 use crate::compile::Compiled;
 use crate::diagnostic::Diagnostic;
 use crate::kernel::host::{SshConnection, local_addresses};
@@ -11,12 +11,21 @@ use crate::kernel::sockets::listeners;
 /// if it ends there.
 pub(crate) fn against(compiled: &Compiled, socket: &mut Socket, other_namespace: bool) -> Vec<Diagnostic> {
     let mut found = nat::check(compiled, socket);
+    found.extend(others::check(compiled, socket));
     let local = local_addresses();
     let here = |ssh: &SshConnection| {
         !other_namespace || local.iter().any(|local| local.address == ssh.server.ip() && !local.address.is_loopback())
     };
     let session = SshConnection::of_this_process().filter(here);
-    found.extend(session.and_then(|ssh| lockout::session(compiled, &ssh, &local)));
-    found.extend(lockout::listeners(compiled, &listeners()));
+    let listeners = listeners();
+    found.extend(lockout::cut(compiled, &lockout::sessions(session, &listeners), &local));
+    found.extend(lockout::listeners(compiled, &listeners));
+    found.extend(sockets::unspoken(compiled, &listeners));
+    found.extend(sockets::cut(compiled, socket, &listeners, &local));
     found
+}
+
+/// The verdict about each NAT rule on the host and in the spec, for the report.
+pub(crate) fn nat_rules(compiled: &Compiled, socket: &mut Socket) -> Vec<nat::Verdict> {
+    nat::verdicts(compiled, socket)
 }

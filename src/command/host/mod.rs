@@ -4,7 +4,11 @@ pub(super) mod facts;
 pub(super) mod load;
 mod lockout;
 pub(super) mod nat;
+mod others;
+pub(super) mod ownership;
 pub(super) mod sandbox;
+pub(super) mod sizing;
+mod sockets;
 pub(super) mod stale;
 
 use crate::diagnostic::Diagnostic;

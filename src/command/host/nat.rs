@@ -1,14 +1,27 @@
 //! FWC302: NAT rules on the live host.
 
+use serde::Serialize;
+
 use crate::compile::Compiled;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::{live_nat, unseen_host};
 use crate::kernel::host;
 use crate::kernel::nat::{NatKind, NatRule, survey};
 use crate::kernel::socket::Socket;
-use crate::policy::footprint::{Footprint, NatHook, led_into, touched};
-use crate::policy::{table_advice, title};
+use crate::policy::footprint::{Footprint, NatHook, led_into, touched, why};
+use crate::policy::{Entry, Policy, spec_nat_let_through, table_advice, title};
 use crate::spec::{NatConflict, Tracking};
+
+/// What was found about one NAT rule.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Verdict {
+    /// Where it is and what it does.
+    pub(crate) rule: String,
+    /// The stateless entry whose flows it may touch.
+    pub(crate) touches: Option<String>,
+    /// Why.
+    pub(crate) why: String,
+}
 
 /// Holds the host's NAT rules against the stateless entries. Nothing stateless, nothing to say.
 pub(crate) fn check(compiled: &Compiled, socket: &mut Socket) -> Vec<Diagnostic> {
@@ -21,17 +34,50 @@ pub(crate) fn check(compiled: &Compiled, socket: &mut Socket) -> Vec<Diagnostic>
     let mut found: Vec<Diagnostic> =
         survey.unread.iter().map(|part| unseen_host::report(&part.what, &part.why.to_string())).collect();
     for rule in &survey.rules {
-        let footprint = footprint(rule);
-        let entry = touched(&footprint, policy)
-            .or_else(|| rule.target.as_ref().and_then(|target| led_into(policy, &footprint, target)));
+        let (entry, why) = judge(policy, rule);
         if entry.is_none() && policy.nat_conflict == NatConflict::Overlap {
             continue;
         }
         let place = entry.unwrap_or(first).place;
         let name = title(entry.unwrap_or(first));
-        found.push(live_nat::report(&rule.text, entry.map(title).as_deref(), &name, place, &advice));
+        found.push(live_nat::report(&rule.text, entry.map(title).as_deref(), &name, &why, place, &advice));
     }
     found
+}
+
+/// The verdict about each NAT rule that was looked at: the host's, and the spec's own.
+pub(crate) fn verdicts(compiled: &Compiled, socket: &mut Socket) -> Vec<Verdict> {
+    let policy = &compiled.policy;
+    if !policy.has_stateless() {
+        return Vec::new();
+    }
+    let live = survey(socket).rules.into_iter().map(|rule| {
+        let (entry, why) = judge(policy, &rule);
+        Verdict { touches: entry.map(title), why, rule: rule.text }
+    });
+    let own = spec_nat_let_through(policy).into_iter();
+    let own = own.map(|(rule, why)| Verdict { rule: format!("`nat` of the spec: {rule}"), touches: None, why });
+    live.chain(own).collect()
+}
+
+/// The stateless entry that a rule may touch, and why it does or does not.
+fn judge<'a>(policy: &'a Policy, rule: &NatRule) -> (Option<&'a Entry>, String) {
+    let footprint = footprint(rule);
+    let unclear = if rule.matching.understood {
+        ""
+    } else {
+        "; it has a condition that fwc does not follow, which could only make it match less"
+    };
+    if let Some(entry) = touched(&footprint, policy) {
+        let met = why::meeting(&footprint, policy, entry).unwrap_or_else(|| "it may meet the rule".to_string());
+        return (Some(entry), format!("{met}{unclear}"));
+    }
+    if let Some(entry) = rule.target.as_ref().and_then(|target| led_into(policy, &footprint, target)) {
+        return (Some(entry), format!("the rule may lead flows to its server, whose replies are not tracked{unclear}"));
+    }
+    let apart = why::apart(&footprint, policy);
+    let leads = if rule.target.is_some() { ", and it leads to no stateless server" } else { "" };
+    (None, format!("{apart}{leads}"))
 }
 
 /// What the rule could match. A condition that is not understood only makes it match less.

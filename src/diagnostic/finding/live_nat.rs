@@ -13,15 +13,16 @@ NAT is done by conntrack: a flow that is not tracked is not translated, and noth
 family (iptables-nft is among them) and in legacy iptables and ip6tables, and refuses a spec with stateless entries where it finds one. An
 empty nat table does not matter.
 
-Each rule is named, with whether it may touch a stateless flow. If none does, `nat_conflict: overlap` at the top of the spec lets them through.
+Each rule is named, with whether it may touch a stateless flow, and why. If none does, `nat_conflict: overlap` at the top of the spec lets them through;
+then the report of the apply names each rule with the reason. A condition of a rule that fwc does not follow counts as met.
 Otherwise remove the rules if they are leftovers, or make the entries tracked and enlarge the table (see `fwc explain FWC301`).
 
 `fwc apply --force FWC302` loads in spite of it.
 ",
 };
 
-/// One live NAT rule. `rule` is its text, `touched` the stateless entry whose flows it may touch.
-pub fn report(rule: &str, touched: Option<&str>, entry: &str, place: Place, advice: &str) -> Diagnostic {
+/// One live NAT rule. `rule` is its text, `touched` the stateless entry whose flows it may touch, `why` the reason of the verdict.
+pub fn report(rule: &str, touched: Option<&str>, entry: &str, why: &str, place: Place, advice: &str) -> Diagnostic {
     let (message, relief) = match touched {
         Some(entry) => (format!("this host has a NAT rule that may touch the flows of `{entry}`: {rule}"), ""),
         None => (
@@ -32,5 +33,5 @@ pub fn report(rule: &str, touched: Option<&str>, entry: &str, place: Place, advi
     let help = format!(
         "{relief}remove the rule if nothing needs it, or make the stateless entries tracked and enlarge the table: {advice}"
     );
-    Diagnostic::new(&FINDING, message, help).at(place, format!("`{entry}` is stateless"))
+    Diagnostic::new(&FINDING, message, help).at(place, format!("`{entry}` is stateless; {why}"))
 }

@@ -5,6 +5,7 @@ pub mod address;
 pub mod block_too_wide;
 pub mod cannot_say;
 pub mod concurrent_change;
+pub mod connections_cut;
 pub mod conntrack_chains;
 pub mod conntrack_disabled;
 pub mod conntrack_filling;
@@ -42,6 +43,9 @@ pub mod not_understood;
 pub mod not_yaml;
 pub mod notrack_nat;
 pub mod number;
+pub mod others_drop;
+pub mod others_may_drop;
+pub mod others_track;
 pub mod packet;
 pub mod pmtu_black_hole;
 pub mod port;
@@ -53,10 +57,16 @@ pub mod reversed;
 pub mod ruleset_differs;
 pub mod set_file;
 pub mod set_of_sets;
+pub mod size_absent;
+pub mod size_not_writable;
+pub mod size_refused;
 pub mod source_port_hole;
 pub mod spec_always;
 pub mod spec_nat;
 pub mod stateless_barred;
+pub mod table_below_count;
+pub mod table_large;
+pub mod table_too_large;
 pub mod test_failed;
 pub mod test_impossible;
 pub mod too_many;
@@ -67,8 +77,10 @@ pub mod unknown_set;
 pub mod unreadable;
 pub mod unseen_host;
 pub mod unspecified_address;
+pub mod unspoken_services;
 pub mod unsupported_kernel;
 pub mod untracked_unaccepted;
+pub mod untrusted_file;
 pub mod version;
 pub mod wildcard_notrack;
 pub mod word;
@@ -116,14 +128,26 @@ pub const ALL: &[&Finding] = &[
     &spec_nat::FINDING,
     &live_nat::FINDING,
     &lockout::FINDING,
+    &others_drop::FINDING,
     &unsupported_kernel::FINDING,
     &unseen_host::FINDING,
+    &unspoken_services::FINDING,
+    &others_may_drop::FINDING,
+    &others_track::FINDING,
+    &connections_cut::FINDING,
     &conntrack_full::FINDING,
     &conntrack_was_full::FINDING,
     &conntrack_filling::FINDING,
     &conntrack_chains::FINDING,
     &conntrack_insert_failed::FINDING,
     &stateless_barred::FINDING,
+    &size_not_writable::FINDING,
+    &table_too_large::FINDING,
+    &table_large::FINDING,
+    &size_absent::FINDING,
+    &size_refused::FINDING,
+    &table_below_count::FINDING,
+    &untrusted_file::FINDING,
     &kernel_refused::FINDING,
     &concurrent_change::FINDING,
     &loaded_differs::FINDING,

@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 
 use super::register::{Registers, What, hex};
-use crate::dump::{Effect, Test, Translation, TranslationKind, Verdict};
+use crate::dump::{Condition, Effect, Test, Translation, TranslationKind, Verdict};
 use crate::kernel::wire::{Fields, text, u16_at};
 
 /// What an expression is to its rule.
 pub(in crate::dump) enum Action {
     Effect(Effect),
     Asks(Test),
+    AsksAll(Vec<Condition>),
     AsksAnd(Test, Effect),
     Ends(Verdict),
     Loads { volatile: bool },
@@ -145,6 +146,9 @@ fn extension_match(fields: &Fields<'_>) -> Action {
     if name == "comment" {
         return harmless("comment");
     }
+    if let Some(conditions) = super::extension::conditions(&name, revision, info) {
+        return Action::AsksAll(conditions);
+    }
     let volatile = VOLATILE.contains(&name.as_str());
     let text = format!("xt match {name} {revision} {}", hex(info));
     // A conntrack match makes the kernel track; the model knows it by the word.
@@ -158,6 +162,10 @@ fn extension_target(fields: &Fields<'_>) -> Action {
     let (name, _, info) = extension(fields);
     if name == "CT" && u16_at(info, 0).is_some_and(|flags| flags & NO_TRACK != 0) {
         return Action::Effect(Effect::Notrack);
+    }
+    // `struct xt_ct_target_info`: the helper's name is behind four numbers.
+    if name == "CT" && info.get(12).is_some_and(|&byte| byte != 0) {
+        return other("xt target CT, helper".to_string());
     }
     target(&name)
 }

@@ -1,6 +1,7 @@
 //! Netlink messages of nf_tables: those that fwc sends, and those with which the kernel lists what it holds.
 
 pub(super) mod action;
+mod extension;
 pub(super) mod field;
 mod lookup;
 mod program;

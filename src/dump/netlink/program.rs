@@ -74,6 +74,7 @@ impl<'t, 'a> Program<'t, 'a> {
         match action::of(name, fields, bytes, &self.registers) {
             Action::Effect(effect) => self.rule.effect(effect),
             Action::Asks(test) => self.rule.add(Condition::is(test)),
+            Action::AsksAll(conditions) => conditions.into_iter().for_each(|one| self.rule.add(one)),
             Action::AsksAnd(test, effect) => {
                 self.rule.add(Condition::is(test));
                 self.rule.effect(effect);

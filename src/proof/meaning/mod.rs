@@ -20,7 +20,8 @@ use super::space::{Field, Space};
 use super::way::Path;
 use crate::dump::{Condition, Hook, InterfacePattern, Side, States, Test, Translation, Way};
 use crate::net::{AddressSet, Family, Protocol, RangeSet};
-use crate::policy::{AddressSetId, Addresses, Entry, Policy, Role};
+use crate::policy::{AddressSetId, Addresses, Entry, Policy, Role, Server};
+use crate::ruleset::Leg;
 use crate::spec::Tracking;
 
 /// What IPv6 needs on a link.
@@ -86,6 +87,12 @@ impl<'a> Reader<'a> {
             possible: self.possible(path)?,
             entered,
         })
+    }
+
+    /// The packets of one leg of an endpoint's flows that the spec accepts, wherever they come from, and the path on which they go.
+    pub fn leg(&self, entry: &Entry, server: &Server, leg: Leg) -> Result<(Path, Set)> {
+        let path = flow::passes(&entry.role, leg);
+        Ok((path, self.any(&[self.admitted(entry, server, leg, path)])?))
     }
 
     fn domain(&self, path: Path) -> Result<Set> {

@@ -1,0 +1,132 @@
+//! Matches of x_tables in a rule of nf_tables, as iptables-nft makes them: what the kernel's modules were given, in their own layout
+//! (`linux/netfilter/xt_*.h`), host byte order but for addresses.
+//!
+//! Only what decides about most rulesets is read: ports, flags, ICMP types, conntrack's states, local addresses. Everything else is not understood.
+
+use crate::dump::{Condition, Side, States, Test};
+use crate::kernel::wire::{u16_at, u32_at};
+use crate::net::{Family, RangeSet};
+
+/// The conditions of a match; `None` where it is not understood.
+pub(super) fn conditions(name: &str, revision: u64, info: &[u8]) -> Option<Vec<Condition>> {
+    match (name, revision) {
+        ("tcp", 0) => tcp(info),
+        ("udp" | "udplite", 0) => ports(info, *info.get(8)?),
+        ("multiport", 1) => multiport(info).map(|one| vec![one]),
+        ("icmp", 0) => icmp(info, Family::V4).map(|one| vec![one]),
+        ("icmp6", 0) => icmp(info, Family::V6).map(|one| vec![one]),
+        ("addrtype", 1) => addrtype(info),
+        ("state", 0) => Some(vec![Condition::is(Test::State(states(u32_at(info, 0)?, 1 << 6)?))]),
+        ("conntrack", 1..=3) => conntrack(revision, info).map(|one| vec![one]),
+        _ => None,
+    }
+}
+
+/// `struct xt_tcp`: source ports, destination ports, an option, mask and value of flags, what is inverted.
+fn tcp(info: &[u8]) -> Option<Vec<Condition>> {
+    let inverted = *info.get(11)?;
+    let mut all = ports(info, inverted)?;
+    let (option, mask, value) = (*info.get(8)?, *info.get(9)?, *info.get(10)?);
+    if option != 0 {
+        return None;
+    }
+    if mask != 0 || inverted & 4 != 0 {
+        all.push(Condition { negated: inverted & 4 != 0, test: Test::TcpFlags { mask, value } });
+    }
+    Some(all)
+}
+
+/// The two ranges of ports that `struct xt_tcp` and `xt_udp` begin with. A later fragment never matches, whatever ports are asked for.
+fn ports(info: &[u8], inverted: u8) -> Option<Vec<Condition>> {
+    let mut all = Vec::new();
+    for (at, bit, side) in [(0, 1, Side::Source), (4, 2, Side::Destination)] {
+        let range = RangeSet::range(u16_at(info, at)?, u16_at(info, at + 2)?);
+        all.push(Condition { negated: inverted & bit != 0, test: Test::Port(side, range) });
+    }
+    // The whole range of ports asks nothing but that there is a port; once is enough.
+    let any = |one: &Condition| !one.negated && matches!(&one.test, Test::Port(_, ports) if ports.is_all());
+    if !all.iter().all(any) {
+        all.retain(|one| !any(one));
+    }
+    all.dedup_by(|a, b| any(a) && any(b));
+    Some(all)
+}
+
+/// `struct xt_multiport_v1`: which port, how many, 15 ports, 15 flags (1: the next one ends a range), inverted.
+fn multiport(info: &[u8]) -> Option<Condition> {
+    let count = usize::from(*info.get(1)?).min(15);
+    let mut ranges = Vec::new();
+    let mut open = None;
+    for at in 0..count {
+        let port = u16_at(info, 2 + 2 * at)?;
+        match open.take() {
+            Some(first) => ranges.push((first, port)),
+            None if *info.get(32 + at)? != 0 => open = Some(port),
+            None => ranges.push((port, port)),
+        }
+    }
+    let ports = RangeSet::from_ranges(ranges);
+    let negated = *info.get(47)? != 0;
+    let test = match info.first()? {
+        0 => Test::Port(Side::Source, ports),
+        1 => Test::Port(Side::Destination, ports),
+        2 => {
+            let sides = [Side::Source, Side::Destination];
+            Test::AnyOf(sides.map(|side| Condition::is(Test::Port(side, ports.clone()))).to_vec())
+        }
+        _ => return None,
+    };
+    Some(Condition { negated, test })
+}
+
+/// `struct ipt_icmp`: the type, 255 for any; first and last code; whether inverted.
+fn icmp(info: &[u8], family: Family) -> Option<Condition> {
+    let kind = *info.first()?;
+    let any = family == Family::V4 && kind == u8::MAX;
+    let types = if any { RangeSet::all() } else { RangeSet::single(kind) };
+    let codes = RangeSet::range(*info.get(1)?, *info.get(2)?);
+    Some(Condition { negated: *info.get(3)? & 1 != 0, test: Test::Icmp(family, types, codes) })
+}
+
+/// `struct xt_addrtype_info_v1`: types of the source, of the destination, flags.
+fn addrtype(info: &[u8]) -> Option<Vec<Condition>> {
+    /// `XT_ADDRTYPE_LOCAL`
+    const LOCAL: u16 = 1 << 2;
+    let flags = u32_at(info, 4)?;
+    let mut all = Vec::new();
+    for (at, bit, side) in [(0, 1, Side::Source), (2, 2, Side::Destination)] {
+        match u16_at(info, at)? {
+            0 => {}
+            LOCAL => all.push(Condition { negated: flags & bit != 0, test: Test::Local(side) }),
+            _ => return None,
+        }
+    }
+    // The flags above ask for the address of one interface.
+    (flags & !3 == 0).then_some(all)
+}
+
+/// `struct xt_conntrack_mtinfo1` to `3`, as far as states are asked for.
+fn conntrack(revision: u64, info: &[u8]) -> Option<Condition> {
+    /// `XT_CONNTRACK_STATE`, and the sign that the words were `-m state`.
+    const STATE: u16 = 1;
+    const ALIAS: u16 = 1 << 13;
+    let (asked, inverted) = (u16_at(info, 146)?, u16_at(info, 148)?);
+    if asked & !ALIAS != STATE {
+        return None;
+    }
+    let mask = if revision == 1 { u16::from(*info.get(150)?) } else { u16_at(info, 150)? };
+    Some(Condition { negated: inverted & STATE != 0, test: Test::State(states(u32::from(mask), 1 << 8)?) })
+}
+
+/// The states of a mask. Source and destination NAT are states there, too: they are not read here.
+fn states(mask: u32, untracked: u32) -> Option<States> {
+    let has = |bit: u32| mask & bit != 0;
+    let states = States {
+        invalid: has(1),
+        established: has(1 << 1),
+        related: has(1 << 2),
+        new: has(1 << 3),
+        untracked: has(untracked),
+    };
+    (mask & !(0xf | untracked) == 0).then_some(states)
+}

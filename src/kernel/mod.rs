@@ -17,6 +17,7 @@ pub mod nf_tables;
 pub mod normal;
 pub mod parts;
 pub mod probe;
+pub mod snapshot;
 pub mod socket;
 pub mod sockets;
 pub mod table;

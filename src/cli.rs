@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::net::{Invalid, Seconds};
+
 /// A declarative firewall compiler: services without conntrack, loaded in one nf_tables transaction.
 #[derive(Debug, Parser)]
 #[command(name = "fwc", version, propagate_version = true, arg_required_else_help = true)]
@@ -38,6 +40,10 @@ pub enum Command {
     Compile(CompileArgs),
     /// Load a spec into the kernel, in one transaction
     Apply(ApplyArgs),
+    /// Keep what an apply with `--confirm-within` loaded
+    Confirm(HostArgs),
+    /// Undo the last apply: put back what stood there before
+    Rollback(HostArgs),
     /// Show what is loaded: counters by service and direction, drift, table use
     Status(HostArgs),
     /// Delete what fwc loaded, and nothing else
@@ -59,6 +65,9 @@ pub enum Command {
     },
     /// Print the JSON schema of specs
     Schema,
+    /// Roll back an apply when its time is over. fwc starts it by itself.
+    #[command(hide = true)]
+    Watchdog(WatchdogArgs),
 }
 
 /// `fwc check`.
@@ -182,9 +191,33 @@ pub struct ApplyArgs {
     /// Go on in spite of this finding, as in `--force FWC401`. May be given more than once.
     #[arg(long, value_name = "CODE")]
     pub force: Vec<String>,
+    /// Roll back unless `fwc confirm` is said in time, as in `--confirm-within 60s`.
+    #[arg(long, value_name = "TIME", value_parser = seconds, conflicts_with_all = ["dry_run", "sandbox"])]
+    pub confirm_within: Option<Seconds>,
+    /// For boot: load SPEC if it is the confirmed one, else the copy of the confirmed one.
+    #[arg(long, conflicts_with_all = ["confirm_within", "sandbox"])]
+    pub confirmed: bool,
 }
 
-/// `fwc status`, `fwc remove`.
+fn seconds(text: &str) -> Result<Seconds, String> {
+    text.parse().map_err(|invalid: Invalid| format!("{}; {}", invalid.message, invalid.help))
+}
+
+/// What `fwc apply` tells the process that will roll back.
+#[derive(Debug, Args)]
+pub struct WatchdogArgs {
+    /// The state directory.
+    #[arg(long)]
+    pub state: PathBuf,
+    /// The number of the apply.
+    #[arg(long)]
+    pub number: u64,
+    /// The network namespace to go to first.
+    #[arg(long)]
+    pub netns: Option<String>,
+}
+
+/// `fwc status`, `fwc remove`, `fwc confirm`, `fwc rollback`.
 #[derive(Debug, Args)]
 pub struct HostArgs {
     /// Look into this network namespace (a name under /run/netns).

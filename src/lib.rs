@@ -25,6 +25,7 @@
 //! | [`ruleset`] | the rules of each hook: the one truth about packets | [`lower`] | no |
 //! | [`backend`] | the rules as an nf_tables program, as text, as netlink messages, as iptables files | | no |
 //! | [`kernel`] | the live host: transactions, reading back, NAT, namespaces | | yes |
+//! | [`state`] | what fwc remembers of a host, so that every apply can be undone | | yes |
 //!
 //! [`dump`] is one model for every ruleset, whoever wrote it down; [`proof`] leads all packets at once through it and holds the rules against what
 //! the policy means, and every form against the rules; [`import`] makes specs of foreign rulesets and finds traps in them.
@@ -63,4 +64,5 @@ pub mod ruleset;
 pub mod schema;
 pub mod source;
 pub mod spec;
+pub mod state;
 pub mod sys;

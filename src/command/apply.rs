@@ -7,15 +7,19 @@ use serde::Serialize;
 
 use super::host::load::{self, Prepared};
 use super::host::sandbox::Sandbox;
+use super::host::undoable::{self, Undoable, Wanted, netns_words};
 use super::host::{self, facts, stale};
 use super::output::Output;
 use super::{Failure, exit};
 use crate::cli::ApplyArgs;
-use crate::compile::{self, Compiled};
+use crate::compile::{self, Compiled, Outcome};
 use crate::diagnostic::finding::by_code;
 use crate::diagnostic::{Diagnostic, finding};
+use crate::kernel::socket::Socket;
 use crate::kernel::transaction::TransactionError;
+use crate::source::{Sources, Texts};
 use crate::spec::{Fate, Tracking};
+use crate::state::{Directory, StateError, clock, crash, directory};
 
 /// How often fwc looks again when the ruleset changes between look and load.
 const ATTEMPTS: u32 = 5;
@@ -24,10 +28,16 @@ pub(super) fn run(output: Output, arguments: &ApplyArgs) -> Result<ExitCode, Fai
     let forced = forced(&arguments.force)?;
     // First of all, while the process has one thread.
     let sandbox = arguments.sandbox.then(Sandbox::enter).transpose();
-    let outcome = compile::check(&arguments.spec);
+    let Chosen { outcome, texts, notes } = match choose(arguments) {
+        Ok(chosen) => chosen,
+        Err(refused) => {
+            output.diagnostics(&Sources::default(), &[refused]);
+            return Ok(ExitCode::from(exit::REFUSED));
+        }
+    };
     // Told together, so that there is one document of diagnostics for programs.
     let tell = |found: Vec<Diagnostic>| {
-        output.diagnostics(&outcome.sources, &[outcome.diagnostics.clone(), found].concat());
+        output.diagnostics(&outcome.sources, &[notes.clone(), outcome.diagnostics.clone(), found].concat());
     };
     let Some(compiled) = &outcome.compiled else {
         tell(Vec::new());
@@ -36,7 +46,8 @@ pub(super) fn run(output: Output, arguments: &ApplyArgs) -> Result<ExitCode, Fai
     let mut found = Vec::new();
     let ended = sandbox.and_then(|sandbox| {
         host::enter(arguments.netns.as_deref())?;
-        Run { arguments, compiled, forced }.load(sandbox.as_ref(), &mut found)
+        let texts = texts.unwrap_or_else(|| compiled.texts(&arguments.spec, &outcome.sources));
+        Run { arguments, compiled, texts, forced }.load(sandbox.as_ref(), &mut found)
     });
     match ended {
         Ok(Ended::Done(report)) => {
@@ -56,6 +67,37 @@ pub(super) fn run(output: Output, arguments: &ApplyArgs) -> Result<ExitCode, Fai
     }
 }
 
+/// The spec to load.
+struct Chosen {
+    outcome: Outcome,
+    /// Its texts, where they are not the ones that the spec's path has.
+    texts: Option<Texts>,
+    notes: Vec<Diagnostic>,
+}
+
+/// The given spec; at boot only if it is the confirmed one, or if fwc was never used on this host.
+fn choose(arguments: &ApplyArgs) -> Result<Chosen, Diagnostic> {
+    let outcome = compile::check(&arguments.spec);
+    let given = |outcome| Ok(Chosen { outcome, texts: None, notes: Vec::new() });
+    if !arguments.confirmed {
+        return given(outcome);
+    }
+    let failed = |error: StateError| undoable::failure(&error, "nothing was loaded");
+    let directory = Directory::existing(&directory::path(arguments.netns.as_deref())).map_err(failed)?;
+    let account = directory.as_ref().map(Directory::account).transpose().map_err(failed)?.flatten();
+    let (Some(directory), Some(account)) = (directory, account) else { return given(outcome) };
+    let name = arguments.spec.display().to_string();
+    let Some(confirmed) = account.confirmed else { return Err(finding::never_confirmed::report(&name)) };
+    if outcome.compiled.as_ref().is_some_and(|compiled| compiled.hash == confirmed.spec_sha256) {
+        return given(outcome);
+    }
+    let texts: Option<Texts> = directory.read_json(&confirmed.file).map_err(failed)?;
+    let gone = || StateError::Corrupt(directory.path().join(&confirmed.file), "it is gone".to_string());
+    let texts = texts.ok_or_else(gone).map_err(failed)?;
+    let notes = vec![finding::other_confirmed::report(&name, &confirmed.spec_sha256)];
+    Ok(Chosen { outcome: compile::check_texts(&texts), texts: Some(texts), notes })
+}
+
 /// The findings to go on in spite of. Only what a host says can be overruled: a spec with errors has no rules to load.
 fn forced(codes: &[String]) -> Result<Vec<&'static str>, Failure> {
     let overridable = [&finding::live_nat::FINDING, &finding::lockout::FINDING];
@@ -72,6 +114,7 @@ fn forced(codes: &[String]) -> Result<Vec<&'static str>, Failure> {
 struct Run<'a> {
     arguments: &'a ApplyArgs,
     compiled: &'a Compiled,
+    texts: Texts,
     forced: Vec<&'static str>,
 }
 
@@ -89,29 +132,85 @@ impl Run<'_> {
             sandbox.load(&prepared, &mut socket)?;
             return Ok(Ended::Done(Report::new("checked in a sandbox", self.compiled, &prepared, 1)));
         }
+        if self.arguments.dry_run {
+            return self.try_out(&prepared, &mut socket, found);
+        }
+        let wanted = self.wanted(&prepared);
+        let Some(mut undoable) = Undoable::open(&wanted, &mut socket, found)? else { return Ok(Ended::Refused) };
+        let healed = found.len();
         for attempt in 1..=ATTEMPTS {
             // Look, decide and load on one generation: what changes in between makes the kernel refuse.
             let generation = socket.generation().map_err(|error| host::kernel_failure(&error))?;
-            *found = facts::against(self.compiled, &mut socket, self.arguments.netns.is_some());
+            found.truncate(healed);
+            found.extend(facts::against(self.compiled, &mut socket, self.arguments.netns.is_some()));
             if self.refused(found) {
+                undoable.abandon();
                 return Ok(Ended::Refused);
             }
-            if self.arguments.dry_run {
-                load::validate(&prepared, &mut socket).map_err(|error| load::refusal(&error, attempt))?;
-                return Ok(Ended::Done(Report::new("would load", self.compiled, &prepared, attempt)));
+            if !undoable.begin(generation, &mut socket)? {
+                continue;
             }
             match load::commit(&prepared, &mut socket, generation) {
-                Ok(()) => {
-                    load::verify(&prepared, &mut socket)?;
-                    let mut report = Report::new("loaded", self.compiled, &prepared, attempt);
-                    report.stale_entries_deleted = stale::delete(self.compiled, &mut socket)?;
-                    return Ok(Ended::Done(report));
-                }
+                Ok(()) => return self.loaded(&prepared, &mut socket, &mut undoable, attempt).map(Ended::Done),
                 Err(TransactionError::Superseded) => {}
-                Err(error) => return Err(load::refusal(&error, attempt)),
+                Err(error) => {
+                    undoable.abandon();
+                    return Err(load::refusal(&error, attempt));
+                }
             }
         }
+        undoable.abandon();
         Err(finding::concurrent_change::report(ATTEMPTS))
+    }
+
+    /// Everything but changing the kernel.
+    fn try_out(
+        &self,
+        prepared: &Prepared,
+        socket: &mut Socket,
+        found: &mut Vec<Diagnostic>,
+    ) -> Result<Ended, Diagnostic> {
+        *found = facts::against(self.compiled, socket, self.arguments.netns.is_some());
+        if self.refused(found) {
+            return Ok(Ended::Refused);
+        }
+        load::validate(prepared, socket).map_err(|error| load::refusal(&error, 1))?;
+        Ok(Ended::Done(Report::new("would load", self.compiled, prepared, 1)))
+    }
+
+    fn wanted(&self, prepared: &Prepared) -> Wanted<'_> {
+        Wanted {
+            spec: &self.arguments.spec,
+            spec_sha256: &self.compiled.hash,
+            texts: &self.texts,
+            identity: prepared.identity(),
+            within: self.arguments.confirm_within.map(|within| within.0),
+            netns: self.arguments.netns.as_deref(),
+            at_boot: self.arguments.confirmed,
+        }
+    }
+
+    /// The kernel has taken it.
+    fn loaded(
+        &self,
+        prepared: &Prepared,
+        socket: &mut Socket,
+        undoable: &mut Undoable<'_>,
+        attempt: u32,
+    ) -> Result<Report, Diagnostic> {
+        crash::point("loaded");
+        load::verify(prepared, socket)?;
+        crash::point("verified");
+        let mut report = Report::new("loaded", self.compiled, prepared, attempt);
+        report.stale_entries_deleted = stale::delete(self.compiled, socket)?;
+        undoable.settle()?;
+        report.rollback = Some(undoable.undo_words());
+        report.confirm = undoable.pending().map(|pending| Confirm {
+            within: pending.within,
+            until: clock::date(pending.until),
+            command: format!("fwc confirm{}", netns_words(self.arguments.netns.as_deref())),
+        });
+        Ok(report)
     }
 
     /// Whether anything speaks against loading that is not overruled.
@@ -139,6 +238,23 @@ struct Report {
     attempts: u32,
     /// Entries of flows that are no longer tracked, deleted from the conntrack table.
     stale_entries_deleted: usize,
+    /// What `fwc rollback` does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollback: Option<String>,
+    /// Where it has to be confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirm: Option<Confirm>,
+}
+
+/// How to keep what was loaded.
+#[derive(Debug, Serialize)]
+struct Confirm {
+    /// In how many seconds.
+    within: u32,
+    /// Until when.
+    until: String,
+    /// By which command.
+    command: String,
 }
 
 impl Report {
@@ -159,6 +275,8 @@ impl Report {
             bytes: prepared.messages.bytes.len(),
             attempts,
             stale_entries_deleted: 0,
+            rollback: None,
+            confirm: None,
         }
     }
 
@@ -186,6 +304,10 @@ impl Report {
         );
         if self.stale_entries_deleted > 0 {
             let _ = writeln!(text, "  {} stale conntrack entries deleted", self.stale_entries_deleted);
+        }
+        if let Some(Confirm { within, until, command }) = &self.confirm {
+            let _ =
+                writeln!(text, "  NOT CONFIRMED: rolled back at {until} unless you say `{command}` within {within}s");
         }
         let sizing = &policy.sizing;
         if sizing.max.is_some() || sizing.buckets.is_some() || !sizing.timeouts.is_empty() {

@@ -6,6 +6,7 @@ mod lockout;
 mod nat;
 pub(super) mod sandbox;
 pub(super) mod stale;
+pub(super) mod undoable;
 
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::{host_failure, not_permitted, unsupported_kernel};

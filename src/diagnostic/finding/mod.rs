@@ -3,6 +3,7 @@
 pub mod accepted_differs;
 pub mod address;
 pub mod block_too_wide;
+pub mod cannot_restore;
 pub mod cannot_say;
 pub mod concurrent_change;
 pub mod conntrack_disabled;
@@ -14,6 +15,7 @@ pub mod form_differs;
 pub mod forward_unfiltered;
 pub mod given_twice;
 pub mod half_pair;
+pub mod healed;
 pub mod host_bits;
 pub mod host_failure;
 pub mod import_refused;
@@ -32,12 +34,17 @@ pub mod mute_host;
 pub mod name;
 pub mod nat_shape;
 pub mod neighbour_drop;
+pub mod never_confirmed;
 pub mod not_permitted;
 pub mod not_understood;
 pub mod not_yaml;
+pub mod nothing_pending;
+pub mod nothing_to_undo;
 pub mod notrack_nat;
 pub mod number;
+pub mod other_confirmed;
 pub mod packet;
+pub mod pending;
 pub mod pmtu_black_hole;
 pub mod port;
 pub mod port_shape;
@@ -51,6 +58,7 @@ pub mod set_of_sets;
 pub mod source_port_hole;
 pub mod spec_always;
 pub mod spec_nat;
+pub mod state_unusable;
 pub mod test_failed;
 pub mod test_impossible;
 pub mod too_many;
@@ -64,6 +72,7 @@ pub mod unspecified_address;
 pub mod unsupported_kernel;
 pub mod untracked_unaccepted;
 pub mod version;
+pub mod watchdog_failed;
 pub mod wildcard_notrack;
 pub mod word;
 pub mod wrong_shape;
@@ -117,6 +126,15 @@ pub const ALL: &[&Finding] = &[
     &loaded_differs::FINDING,
     &not_permitted::FINDING,
     &host_failure::FINDING,
+    &pending::FINDING,
+    &nothing_pending::FINDING,
+    &nothing_to_undo::FINDING,
+    &state_unusable::FINDING,
+    &cannot_restore::FINDING,
+    &watchdog_failed::FINDING,
+    &other_confirmed::FINDING,
+    &never_confirmed::FINDING,
+    &healed::FINDING,
     &test_failed::FINDING,
     &test_impossible::FINDING,
     &kernel_disagrees::FINDING,

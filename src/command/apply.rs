@@ -202,8 +202,8 @@ impl Run<'_> {
         load::verify(prepared, socket)?;
         crash::point("verified");
         let mut report = Report::new("loaded", self.compiled, prepared, attempt);
-        report.stale_entries_deleted = stale::delete(self.compiled, socket)?;
         undoable.settle()?;
+        report.stale_entries_deleted = stale::delete(self.compiled, socket)?;
         report.rollback = Some(undoable.undo_words());
         report.confirm = undoable.pending().map(|pending| Confirm {
             within: pending.within,

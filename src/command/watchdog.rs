@@ -6,6 +6,7 @@
 //! it rolls back at once, as nobody has confirmed yet. SIGKILL ends it; then the next fwc command rolls back what is overdue.
 
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ use crate::diagnostic::finding::watchdog_failed;
 use crate::kernel::socket::Socket;
 use crate::state::clock::ProcessId;
 use crate::state::journal::{Journal, say_ready, watchdog};
-use crate::state::{Account, Directory, StateError, log};
+use crate::state::{Account, Directory, StateError, crash, log};
 
 /// How long it may take to become ready.
 const READY: Duration = Duration::from_secs(10);
@@ -45,6 +46,7 @@ pub(super) fn start(directory: &Directory, number: u64, netns: Option<&str>) -> 
     }
     // The session of its own begins in the child. Its network namespace is ours.
     let mut child = Command::new("/proc/self/exe")
+        .arg0("fwc")
         .args(&words)
         .arg(directory.path())
         .current_dir("/")
@@ -109,6 +111,7 @@ pub(super) fn run(arguments: &WatchdogArgs) -> ExitCode {
 struct NotReady;
 
 fn guard(arguments: &WatchdogArgs) -> Result<(), NotReady> {
+    crash::point("watchdog-starts");
     detach();
     let signals = signals()?;
     let directory = Directory::existing(&arguments.state).ok().flatten().ok_or(NotReady)?;

@@ -1,4 +1,5 @@
-//! Where a crash is injected by tests: a debug build whose environment has `FWC_CRASH_AT=STEP` kills itself there. Release builds have none of it.
+//! Where a crash is injected by tests: a debug build whose environment has `FWC_CRASH_AT=STEP` kills itself there, with `FWC_STOP_AT=STEP` it stops
+//! there as if it hung. Release builds have none of it.
 
 /// The steps, in the order in which an apply, a confirm and a rollback reach them.
 pub const STEPS: &[&str] = &[
@@ -7,6 +8,7 @@ pub const STEPS: &[&str] = &[
     "previous-written",
     "loading-half",
     "loading-written",
+    "watchdog-starts",
     "watchdog-ready",
     "loaded",
     "verified",
@@ -26,8 +28,11 @@ pub fn point(step: &str) {
     #[cfg(debug_assertions)]
     {
         debug_assert!(STEPS.contains(&step) || step.is_empty(), "{step}");
-        if !step.is_empty() && std::env::var_os("FWC_CRASH_AT").is_some_and(|wanted| wanted == step) {
-            let _ = nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::Signal::SIGKILL);
+        use nix::sys::signal::{Signal, kill};
+        for (name, signal) in [("FWC_CRASH_AT", Signal::SIGKILL), ("FWC_STOP_AT", Signal::SIGSTOP)] {
+            if !step.is_empty() && std::env::var_os(name).is_some_and(|wanted| wanted == step) {
+                let _ = kill(nix::unistd::getpid(), signal);
+            }
         }
     }
     #[cfg(not(debug_assertions))]

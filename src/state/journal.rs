@@ -201,6 +201,19 @@ impl Journal {
         Ok(())
     }
 
+    /// The table is gone, and nothing is left to undo. What a boot loads stays.
+    ///
+    /// # Errors
+    /// The account cannot be written.
+    pub fn forget(&mut self) -> Result<(), StateError> {
+        let account =
+            Account { number: self.account.number, confirmed: self.account.confirmed.clone(), ..Account::new() };
+        self.directory.write_account(&account, "", "")?;
+        self.account = account;
+        self.directory.tidy(&self.account);
+        Ok(())
+    }
+
     /// The watchdog of the pending apply, if it runs.
     #[must_use]
     pub fn watchdog(&self) -> Option<Watchdog> {

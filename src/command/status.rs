@@ -23,7 +23,7 @@ pub(super) fn run(output: Output, arguments: &HostArgs) -> Result<ExitCode, Fail
     match look(arguments) {
         Ok(status) => {
             output.result(&status.human(), &status)?;
-            let is_well = status.state == State::AsApplied && status.waits.iter().all(|waits| waits.seconds_left > 0);
+            let is_well = status.state == State::AsApplied && !status.waits.as_ref().is_some_and(|waits| waits.overdue);
             Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::from(exit::REFUSED) })
         }
         Err(diagnostic) => {
@@ -64,6 +64,8 @@ struct Waits {
     spec: String,
     until: String,
     seconds_left: u64,
+    /// Whether its time is over and nobody has rolled it back.
+    overdue: bool,
     /// Whether the process that rolls back is there.
     armed: bool,
 }
@@ -77,6 +79,7 @@ fn waits(netns: Option<&str>) -> Option<Waits> {
         spec: account.applied.as_ref()?.spec.clone(),
         until: clock::date(pending.until),
         seconds_left: pending.left().as_secs(),
+        overdue: pending.is_overdue(),
         armed: watchdog(&directory, &account).is_some(),
     })
 }
@@ -179,14 +182,16 @@ impl Status {
         if let Some(comment) = &self.comment {
             let _ = writeln!(text, "  {comment}");
         }
-        if let Some(Waits { spec, until, seconds_left, armed }) = &self.waits {
-            let _ = match (seconds_left, armed) {
-                (0, _) => writeln!(
+        if let Some(Waits { spec, until, seconds_left, overdue, armed }) = &self.waits {
+            let _ = match (overdue, armed) {
+                (true, _) => writeln!(
                     text,
                     "  NOT CONFIRMED in time: the next fwc command that changes anything rolls {spec} back"
                 ),
-                (_, true) => writeln!(text, "  NOT CONFIRMED: {spec} is rolled back at {until}, in {seconds_left}s"),
-                (_, false) => writeln!(
+                (false, true) => {
+                    writeln!(text, "  NOT CONFIRMED: {spec} is rolled back at {until}, in {seconds_left}s")
+                }
+                (false, false) => writeln!(
                     text,
                     "  NOT CONFIRMED: {spec} is to be rolled back at {until}, but the process for it is gone: `fwc rollback` does it now"
                 ),

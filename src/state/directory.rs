@@ -126,6 +126,12 @@ impl Directory {
         said.is_alive().then_some(said)
     }
 
+    /// Whether anything was ever written down.
+    #[must_use]
+    pub fn has_account(&self) -> bool {
+        self.path.join(ACCOUNT).exists()
+    }
+
     /// The account; none on a host where nothing was ever applied.
     ///
     /// # Errors

@@ -65,12 +65,13 @@ impl Journal {
         Self::of(Directory::create(path)?, patience)
     }
 
-    /// Takes the lock of a directory that is there.
+    /// Takes the lock of a directory in which there is an account.
     ///
     /// # Errors
     /// As [`Journal::open`].
     pub fn open_existing(path: &Path, patience: Duration) -> Result<Option<Self>, StateError> {
-        Directory::existing(path)?.map(|directory| Self::of(directory, patience)).transpose()
+        let directory = Directory::existing(path)?.filter(Directory::has_account);
+        directory.map(|directory| Self::of(directory, patience)).transpose()
     }
 
     fn of(directory: Directory, patience: Duration) -> Result<Self, StateError> {

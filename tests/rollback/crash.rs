@@ -86,7 +86,7 @@ fn an_apply_that_dies_at_a_step() {
 #[test]
 fn a_pending_apply_that_dies_at_a_step() {
     let mut reached = Vec::new();
-    for &step in STEPS {
+    for &step in STEPS.iter().filter(|step| **step != "watchdog-starts") {
         let (host, old) = Host::with_old("trial");
         let new = new_rules(&host);
         if !died(&host, step, &["apply", &host.new.path(), "--confirm-within", "2s"]) {
@@ -105,7 +105,9 @@ fn a_pending_apply_that_dies_at_a_step() {
         reached.push(step);
         loaded(&host, step, &old, &new);
         // Whoever was killed: nobody confirms, so the old rules come back, or were never gone.
-        eventually("the old rules", || host.rules() == old);
+        // The watchdog settles the account first and may die there too; then it is for the next command.
+        let settles = step.starts_with("settled");
+        eventually("the old rules", || host.rules() == old || settles && !is_alive(host.watchdog()));
         host.fwc(&["confirm"]);
         assert_eq!(host.rules(), old, "{step}");
         host.agrees(Some(&host.old));

@@ -38,6 +38,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Write an artifact: nft, iptables-restore, sysctl.d or modprobe.d
     Compile(CompileArgs),
+    /// Show in what the live table differs from a spec, by service
+    Plan(PlanArgs),
     /// Load a spec into the kernel, in one transaction
     Apply(ApplyArgs),
     /// Keep what an apply with `--confirm-within` loaded
@@ -173,11 +175,28 @@ pub enum Target {
     Modprobe,
 }
 
+/// `fwc plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// A spec file or directory; `-` is standard input.
+    #[arg(value_name = "SPEC")]
+    pub spec: PathBuf,
+    /// Save the plan for `fwc apply FILE`, which loads exactly this or nothing.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// End with 0 when nothing would change, 2 when something would, 1 on an error.
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Look into this network namespace (a name under /run/netns).
+    #[arg(long, value_name = "NAME")]
+    pub netns: Option<String>,
+}
+
 /// `fwc apply`.
 #[derive(Debug, Args)]
 pub struct ApplyArgs {
-    /// A spec file or directory; `-` is standard input.
-    #[arg(value_name = "SPEC")]
+    /// A spec file or directory, or a plan that `fwc plan --out` saved; `-` is standard input.
+    #[arg(value_name = "SPEC|PLAN")]
     pub spec: PathBuf,
     /// Do everything but change the kernel.
     #[arg(long)]

@@ -1,6 +1,7 @@
 //! `fwc apply SPEC`: checks the spec, checks the host, loads, reads back, says what it did.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -15,10 +16,12 @@ use crate::cli::ApplyArgs;
 use crate::compile::{self, Compiled, Outcome};
 use crate::diagnostic::finding::by_code;
 use crate::diagnostic::{Diagnostic, finding};
-use crate::kernel::socket::Socket;
+use crate::kernel::socket::{Generation, Socket};
 use crate::kernel::transaction::TransactionError;
 use crate::source::{Sources, Texts};
 use crate::spec::{Fate, Tracking};
+use crate::state::clock::KernelLife;
+use crate::state::plan::SavedPlan;
 use crate::state::{Directory, StateError, clock, crash, directory};
 
 /// How often fwc looks again when the ruleset changes between look and load.
@@ -28,7 +31,7 @@ pub(super) fn run(output: Output, arguments: &ApplyArgs) -> Result<ExitCode, Fai
     let forced = forced(&arguments.force)?;
     // First of all, while the process has one thread.
     let sandbox = arguments.sandbox.then(Sandbox::enter).transpose();
-    let Chosen { outcome, texts, notes } = match choose(arguments) {
+    let Chosen { outcome, texts, notes, planned } = match choose(arguments) {
         Ok(chosen) => chosen,
         Err(refused) => {
             output.diagnostics(&Sources::default(), &[refused]);
@@ -47,7 +50,7 @@ pub(super) fn run(output: Output, arguments: &ApplyArgs) -> Result<ExitCode, Fai
     let ended = sandbox.and_then(|sandbox| {
         host::enter(arguments.netns.as_deref())?;
         let texts = texts.unwrap_or_else(|| compiled.texts(&arguments.spec, &outcome.sources));
-        Run { arguments, compiled, texts, forced }.load(sandbox.as_ref(), &mut found)
+        Run { arguments, compiled, texts, planned, forced }.load(sandbox.as_ref(), &mut found)
     });
     match ended {
         Ok(Ended::Done(report)) => {
@@ -73,16 +76,21 @@ struct Chosen {
     /// Its texts, where they are not the ones that the spec's path has.
     texts: Option<Texts>,
     notes: Vec<Diagnostic>,
+    /// The saved plan that was given instead of a spec.
+    planned: Option<SavedPlan>,
 }
 
 /// The given spec; at boot only if it is the confirmed one, or if fwc was never used on this host.
 fn choose(arguments: &ApplyArgs) -> Result<Chosen, Diagnostic> {
+    let failed = |error: StateError| undoable::failure(&error, "nothing was loaded");
+    if let Some(plan) = SavedPlan::read(&arguments.spec).map_err(failed)? {
+        return planned(arguments, plan);
+    }
     let outcome = compile::check(&arguments.spec);
-    let given = |outcome| Ok(Chosen { outcome, texts: None, notes: Vec::new() });
+    let given = |outcome| Ok(Chosen { outcome, texts: None, notes: Vec::new(), planned: None });
     if !arguments.confirmed {
         return given(outcome);
     }
-    let failed = |error: StateError| undoable::failure(&error, "nothing was loaded");
     let directory = Directory::existing(&directory::path(arguments.netns.as_deref())).map_err(failed)?;
     let account = directory.as_ref().map(Directory::account).transpose().map_err(failed)?.flatten();
     let (Some(directory), Some(account)) = (directory, account) else { return given(outcome) };
@@ -95,7 +103,19 @@ fn choose(arguments: &ApplyArgs) -> Result<Chosen, Diagnostic> {
     let gone = || StateError::Corrupt(directory.path().join(&confirmed.file), "it is gone".to_string());
     let texts = texts.ok_or_else(gone).map_err(failed)?;
     let notes = vec![finding::other_confirmed::report(&name, &confirmed.spec_sha256)];
-    Ok(Chosen { outcome: compile::check_texts(&texts), texts: Some(texts), notes })
+    Ok(Chosen { outcome: compile::check_texts(&texts), texts: Some(texts), notes, planned: None })
+}
+
+/// What was planned, if the spec is still the one.
+fn planned(arguments: &ApplyArgs, plan: SavedPlan) -> Result<Chosen, Diagnostic> {
+    let now = (plan.spec != "-").then(|| compile::check(Path::new(&plan.spec)).compiled);
+    if now.is_some_and(|now| now.is_none_or(|now| now.hash != plan.spec_sha256)) {
+        let why = format!("{} has changed since", plan.spec);
+        return Err(finding::stale_plan::report(&arguments.spec.display().to_string(), &why));
+    }
+    let texts = plan.texts.clone();
+    let outcome = compile::check_texts(&texts);
+    Ok(Chosen { outcome, texts: Some(texts), notes: Vec::new(), planned: Some(plan) })
 }
 
 /// The findings to go on in spite of. Only what a host says can be overruled: a spec with errors has no rules to load.
@@ -115,6 +135,7 @@ struct Run<'a> {
     arguments: &'a ApplyArgs,
     compiled: &'a Compiled,
     texts: Texts,
+    planned: Option<SavedPlan>,
     forced: Vec<&'static str>,
 }
 
@@ -142,6 +163,11 @@ impl Run<'_> {
             // Look, decide and load on one generation: what changes in between makes the kernel refuse.
             let generation = socket.generation().map_err(|error| host::kernel_failure(&error))?;
             found.truncate(healed);
+            if let Some(stale) = self.stale(generation, &prepared) {
+                undoable.abandon();
+                found.push(stale);
+                return Ok(Ended::Refused);
+            }
             found.extend(facts::against(self.compiled, &mut socket, self.arguments.netns.is_some()));
             if self.refused(found) {
                 undoable.abandon();
@@ -163,6 +189,21 @@ impl Run<'_> {
         Err(finding::concurrent_change::report(ATTEMPTS))
     }
 
+    /// Why the saved plan no longer fits, if it does not.
+    fn stale(&self, generation: Generation, prepared: &Prepared) -> Option<Diagnostic> {
+        let plan = self.planned.as_ref()?;
+        let why = if plan.kernel != KernelLife::here() {
+            "it was made in another network namespace, or before the host restarted"
+        } else if plan.generation != generation.0 {
+            "the host's nf_tables rules have changed since"
+        } else if plan.identity != prepared.identity() {
+            "this fwc makes other rules of the spec than the one that planned"
+        } else {
+            return None;
+        };
+        Some(finding::stale_plan::report(&self.arguments.spec.display().to_string(), why))
+    }
+
     /// Everything but changing the kernel.
     fn try_out(
         &self,
@@ -171,6 +212,8 @@ impl Run<'_> {
         found: &mut Vec<Diagnostic>,
     ) -> Result<Ended, Diagnostic> {
         *found = facts::against(self.compiled, socket, self.arguments.netns.is_some());
+        let generation = socket.generation().map_err(|error| host::kernel_failure(&error))?;
+        found.extend(self.stale(generation, prepared));
         if self.refused(found) {
             return Ok(Ended::Refused);
         }
@@ -179,8 +222,9 @@ impl Run<'_> {
     }
 
     fn wanted(&self, prepared: &Prepared) -> Wanted<'_> {
+        let planned = self.planned.as_ref().map(|plan| Path::new(plan.spec.as_str()));
         Wanted {
-            spec: &self.arguments.spec,
+            spec: planned.unwrap_or(&self.arguments.spec),
             spec_sha256: &self.compiled.hash,
             texts: &self.texts,
             identity: prepared.identity(),

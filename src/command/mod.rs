@@ -11,6 +11,7 @@ mod import;
 mod journey;
 mod lint;
 mod output;
+mod plan;
 mod remove;
 mod rollback;
 mod status;
@@ -65,6 +66,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let failed = match cli.command {
         Command::Apply(_)
         | Command::Confirm(_)
+        | Command::Plan(_)
         | Command::Rollback(_)
         | Command::Status(_)
         | Command::Remove(_)
@@ -76,6 +78,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Compile(arguments) => compile::run(output, &arguments),
         Command::Apply(arguments) => apply::run(output, &arguments),
         Command::Confirm(arguments) => confirm::run(output, &arguments),
+        Command::Plan(arguments) => plan::run(output, &arguments),
         Command::Rollback(arguments) => rollback::run(output, &arguments),
         Command::Watchdog(arguments) => Ok(watchdog::run(&arguments)),
         Command::Status(arguments) => status::run(output, &arguments),

@@ -167,7 +167,7 @@ const LEGS: [(&str, &str, &str); 9] = [
     ("tracked_forward", "forward", "request"),
 ];
 
-fn leg(set: &str) -> (Option<&'static str>, &'static str) {
+pub(super) fn leg(set: &str) -> (Option<&'static str>, &'static str) {
     let known = LEGS.iter().find(|(start, ..)| set.starts_with(start));
     known.map_or((None, "request"), |&(_, section, direction)| (Some(section), direction))
 }

@@ -34,6 +34,7 @@ pub mod directory;
 pub mod error;
 pub mod journal;
 pub mod log;
+pub mod plan;
 pub mod undo;
 
 pub use account::{Account, Applied, Confirmed, FormerTable, Pending, Previous, Sizing, Stage};

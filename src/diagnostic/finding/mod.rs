@@ -58,6 +58,7 @@ pub mod set_of_sets;
 pub mod source_port_hole;
 pub mod spec_always;
 pub mod spec_nat;
+pub mod stale_plan;
 pub mod state_unusable;
 pub mod test_failed;
 pub mod test_impossible;
@@ -132,6 +133,7 @@ pub const ALL: &[&Finding] = &[
     &state_unusable::FINDING,
     &cannot_restore::FINDING,
     &watchdog_failed::FINDING,
+    &stale_plan::FINDING,
     &other_confirmed::FINDING,
     &never_confirmed::FINDING,
     &healed::FINDING,

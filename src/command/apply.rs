@@ -140,7 +140,7 @@ struct Run<'a> {
 }
 
 enum Ended {
-    Done(Report),
+    Done(Box<Report>),
     Refused,
 }
 
@@ -151,7 +151,7 @@ impl Run<'_> {
         let mut socket = host::socket()?;
         if let Some(sandbox) = sandbox {
             sandbox.load(&prepared, &mut socket)?;
-            return Ok(Ended::Done(Report::new("checked in a sandbox", self.compiled, &prepared, 1)));
+            return Ok(Ended::Done(Box::new(Report::new("checked in a sandbox", self.compiled, &prepared, 1))));
         }
         if self.arguments.dry_run {
             return self.try_out(&prepared, &mut socket, found);
@@ -177,7 +177,11 @@ impl Run<'_> {
                 continue;
             }
             match load::commit(&prepared, &mut socket, generation) {
-                Ok(()) => return self.loaded(&prepared, &mut socket, &mut undoable, attempt).map(Ended::Done),
+                Ok(()) => {
+                    return self
+                        .loaded(&prepared, &mut socket, &mut undoable, attempt)
+                        .map(|report| Ended::Done(Box::new(report)));
+                }
                 Err(TransactionError::Superseded) => {}
                 Err(error) => {
                     undoable.abandon();
@@ -218,7 +222,7 @@ impl Run<'_> {
             return Ok(Ended::Refused);
         }
         load::validate(prepared, socket).map_err(|error| load::refusal(&error, 1))?;
-        Ok(Ended::Done(Report::new("would load", self.compiled, prepared, 1)))
+        Ok(Ended::Done(Box::new(Report::new("would load", self.compiled, prepared, 1))))
     }
 
     fn wanted(&self, prepared: &Prepared) -> Wanted<'_> {

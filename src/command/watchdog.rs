@@ -23,7 +23,7 @@ use crate::diagnostic::finding::watchdog_failed;
 use crate::kernel::socket::Socket;
 use crate::state::clock::ProcessId;
 use crate::state::journal::{Journal, say_ready, watchdog};
-use crate::state::{Account, Directory, StateError, crash, log};
+use crate::state::{Account, Directory, StateError, clock, crash, log};
 
 /// How long it may take to become ready.
 const READY: Duration = Duration::from_secs(10);
@@ -41,7 +41,13 @@ pub(super) fn start(directory: &Directory, number: u64, netns: Option<&str>) -> 
     let words = ["watchdog", "--number", &number.to_string(), "--state"].map(str::to_string);
     let account = directory.account().ok().flatten().unwrap_or_default();
     let is_ready = || watchdog(directory, &account).is_some();
-    if Path::new(SYSTEMD).is_dir() && as_unit(&words, directory, number, netns) && comes(is_ready, &mut || false) {
+    // A unit starts in the namespace of systemd, and finds only a named one.
+    let finds = netns.is_some() || clock::is_host_namespace();
+    if finds
+        && Path::new(SYSTEMD).is_dir()
+        && as_unit(&words, directory, number, netns)
+        && comes(is_ready, &mut || false)
+    {
         return Ok(());
     }
     // The session of its own begins in the child. Its network namespace is ours.

@@ -45,6 +45,18 @@ impl KernelLife {
     }
 }
 
+/// The network namespace of process 1, and so of systemd.
+#[must_use]
+pub fn host_namespace() -> Option<u64> {
+    fs::metadata("/proc/1/ns/net").ok().map(|found| found.ino())
+}
+
+/// Whether the calling thread is in the network namespace of process 1.
+#[must_use]
+pub fn is_host_namespace() -> bool {
+    host_namespace() == Some(KernelLife::here().namespace)
+}
+
 /// A process: its id, and when it started, because ids are used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessId {

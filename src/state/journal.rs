@@ -6,15 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::account::{Account, Applied, FormerTable, Pending, Previous, Sizing, Stage, previous_file, texts_file};
-use super::clock::{KernelLife, ProcessId, since_boot, unix_now};
+use super::clock::{KernelLife, ProcessId, host_namespace, since_boot, unix_now};
 use super::{Directory, Lock, StateError, crash};
 use crate::kernel::snapshot::Former;
 use crate::source::Texts;
 
 /// The file in which the watchdog says that it is ready.
 const WATCHDOG: &str = "watchdog.json";
-/// The host's own network namespace, as far as this process can see.
-const HOST: &str = "/proc/1/ns/net";
 
 /// The account with the right to change it.
 #[derive(Debug)]
@@ -86,10 +84,7 @@ impl Journal {
     fn is_of_this_namespace(&self) -> Result<(), StateError> {
         let (here, there) = (KernelLife::here(), &self.account.kernel);
         let is_other = here.boot == there.boot && here.namespace != there.namespace;
-        let is_host = || {
-            use std::os::unix::fs::MetadataExt;
-            std::fs::metadata(HOST).is_ok_and(|host| host.ino() == there.namespace)
-        };
+        let is_host = || host_namespace() == Some(there.namespace);
         if is_other && (is_host() || self.watchdog().is_some()) {
             let why = "it is of another network namespace: use `--netns NAME`, or another FWC_STATE_DIR";
             return Err(StateError::Unsafe(self.directory.path().to_path_buf(), why));

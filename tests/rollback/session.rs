@@ -244,3 +244,41 @@ fn a_rollback_that_cannot_be_armed_loads_nothing() {
     host.agrees(Some(&host.old));
     host.fwc(&["apply", &host.new.path()]).expect_success("nothing is pending");
 }
+
+/// Where systemd runs, the watchdog is a unit of its own: here a program in its place notes how it was asked, and runs the command.
+#[test]
+fn where_systemd_runs_the_watchdog_is_a_unit() {
+    let namespace = Namespace::new("unit");
+    let (spec, folder) = (Spec::new(NEW), tempfile::tempdir().expect("a folder"));
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    for (name, rest) in [
+        ("systemd-run", "while [ \"$1\" != -- ]; do shift; done; shift; setsid \"$@\" </dev/null >/dev/null 2>&1 &"),
+        ("broken", "exit 1"),
+    ] {
+        use std::os::unix::fs::PermissionsExt;
+        let bin = folder.path().join(format!("bin-{name}"));
+        std::fs::create_dir(&bin).expect("a folder");
+        let program = bin.join("systemd-run");
+        std::fs::write(&program, format!("#!/bin/sh\necho \"$@\" >> {}\n{rest}\n", path("asked"))).expect("a program");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    }
+    // A /run of its own, with systemd's directory in it and the named namespaces as they are.
+    let script = "
+        mkdir \"$1/keep\"; mount --rbind /run/netns \"$1/keep\"; mount -t tmpfs tmpfs /run
+        mkdir -p /run/netns /run/systemd/system; mount --move \"$1/keep\" /run/netns
+        PATH=\"$1/$2:$PATH\"; shift 2; exec \"$@\"";
+    for (bin, asked) in [("bin-systemd-run", 1), ("bin-broken", 2)] {
+        let state = path(&format!("state-{bin}"));
+        let words = ["unshare", "-m", "--propagation", "private", "sh", "-ec", script, "sh", &path(""), bin];
+        let rest = [env!("CARGO_BIN_EXE_fwc"), "apply", &spec.path(), "--netns", namespace.name()];
+        let mut command = tools::command(words.iter().chain(&rest).chain(&["--confirm-within", "1s"]));
+        tools::run(command.env("FWC_STATE_DIR", &state).env_remove("SSH_CONNECTION"), "").expect_success(bin);
+        let noted = std::fs::read_to_string(path("asked")).expect("what it was asked");
+        assert_eq!(noted.lines().count(), asked, "{noted}");
+        let last = noted.lines().last().unwrap_or_default();
+        assert!(last.contains("--collect") && last.contains("--unit=fwc-rollback-1-"), "{last}");
+        assert!(last.ends_with(&format!("--netns {}", namespace.name())), "{last}");
+        eventually("the end of the trial", || namespace.ruleset().is_empty());
+        std::fs::remove_dir(folder.path().join("keep")).expect("the folder is free");
+    }
+}

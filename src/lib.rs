@@ -40,6 +40,7 @@
 //! - Tracking is decided by the server's endpoint alone, so the two legs of a flow are untracked together by construction (`src/lower/entry.rs`).
 //! - No backend decides what a rule means; it may only choose how to make it fast.
 //! - The same spec gives the same bytes.
+//! - Nothing is loaded that cannot be undone: the former table is on the disk before a transaction goes out (`src/state`).
 //! - A transaction goes to the kernel as one datagram, carries the generation of the ruleset it was decided on, and is read back.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]

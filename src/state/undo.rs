@@ -91,15 +91,15 @@ impl Journal {
         .map_err(StateError::Restore)?;
         crash::point("restored");
         let unset = write_back(&sizing);
-        self.account.undone();
-        let unwritten = self.directory.write_account(&self.account, "undone-half", "undone-written").err();
-        if unwritten.is_none() {
-            self.directory.tidy(&self.account);
-        }
         let table = if messages.is_some() { "the former table is back" } else { "no table is loaded, as before" };
         log::write(&self.directory, &format!("rolled back: {why}; {table}"));
         for setting in &unset {
             log::write(&self.directory, &format!("{setting} could not be set back"));
+        }
+        self.account.undone();
+        let unwritten = self.directory.write_account(&self.account, "undone-half", "undone-written").err();
+        if unwritten.is_none() {
+            self.directory.tidy(&self.account);
         }
         Ok(Undone { table: messages.is_some(), unset, unwritten })
     }

@@ -100,3 +100,36 @@ fn what_is_no_ruleset_is_refused() {
     assert_eq!(code, 1);
     assert!(text.contains("examples/web.yaml is none of"), "{text}");
 }
+
+const FILTER: &str = "COMMIT\n*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n-A INPUT -i lo -j ACCEPT\n-A INPUT -p icmp -j ACCEPT\n";
+
+/// The codes that are found in iptables rules.
+fn codes(rules: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.v4");
+    std::fs::write(&file, format!("{rules}COMMIT\n")).unwrap();
+    let (_, text) = lint(&[file]);
+    text.lines().filter(|line| line.starts_with("FWC7")).map(str::to_string).collect()
+}
+
+/// Untracked by source port alone, and let in because it is untracked: a packet from port 53 to port 9999 arrived.
+#[test]
+fn a_source_port_hole_may_take_two_steps() {
+    let raw = "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A PREROUTING -p udp -m udp --sport 53 -j CT --notrack\n\
+               -A OUTPUT -p udp -m udp --dport 53 -j CT --notrack\n-A OUTPUT -o lo -j CT --notrack\n";
+    let found = codes(&format!("{raw}{FILTER}-A INPUT -m conntrack --ctstate UNTRACKED -j ACCEPT\n"));
+    assert_eq!(found, ["FWC702"]);
+    let found = codes(&format!(
+        "{raw}{FILTER}-A INPUT -p udp -m udp --dport 32768:60999 -m conntrack --ctstate UNTRACKED -j ACCEPT\n"
+    ));
+    assert!(!found.contains(&"FWC702".to_string()), "{found:?}");
+}
+
+/// In a chain that OUTPUT jumps to, no packet comes in by `lo`, so this rule always matches.
+#[test]
+fn a_negated_interface_that_is_not_there_matches() {
+    let found = codes(&format!(
+        "*raw\n{FILTER}:CHK - [0:0]\n-A OUTPUT -j CHK\n-A CHK ! -i lo -p tcp -m tcp --dport 25 -j DROP\n"
+    ));
+    assert_eq!(found, Vec::<String>::new());
+}

@@ -3,7 +3,7 @@
 mod support;
 
 use support::cli::as_nobody;
-use support::{Spec, examples, fwc};
+use support::{Link, Spec, examples, fwc};
 
 const SPEC: &str = r#"
 policy: {input: drop, output: drop, forward: drop}
@@ -76,4 +76,28 @@ fn what_cannot_be_sent_is_told() {
     assert!(ran.stderr.contains("conntrack calls such a packet invalid"), "{ran}");
     assert!(ran.stderr.contains("cannot have the address 224.0.0.5"), "{ran}");
     assert!(ran.stdout.contains("for 1 of 3 packets"), "{ran}");
+}
+
+/// Broadcast and multicast are received, but `fib daddr type local` does not hold for them: a service on `*` has them tracked.
+#[test]
+fn what_goes_to_everybody_is_tracked() {
+    let text = "services: {any: {listen: \"*:8000\", stateless: true, protocol: udp}}\ntests:\n  \
+                - {packet: \"udp 10.9.0.2:40000 > 255.255.255.255:8000\", expect: accept, tracking: tracked}\n  \
+                - {packet: \"udp [fe80::2]:40000 > [ff02::fb]:8000\", expect: accept, tracking: tracked}\n  \
+                - {packet: \"udp 10.9.0.2:40000 > 10.9.0.1:8000\", expect: accept, tracking: untracked}\n";
+    let ran = fwc(&["test", &Spec::new(text).path()]);
+    assert_eq!(ran.status, 0, "{ran}");
+    let link = Link::new("everybody");
+    link.server.write_nft("table inet t { chain c { type filter hook prerouting priority -300; fib daddr type local notrack; }; chain i { type filter hook input priority 0; udp dport 8000 ct state untracked counter; udp dport 8000 ct state new counter; }; }");
+    let to = |address: &str| {
+        link.client.enter(|| {
+            let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+            socket.set_broadcast(true).unwrap();
+            socket.send_to(b"x", (address, 8000)).unwrap();
+        })
+    };
+    to("203.0.113.255");
+    to("203.0.113.5");
+    let listed = link.server.ok(["nft", "list", "ruleset"]);
+    assert!(listed.contains("untracked counter packets 1 ") && listed.contains("new counter packets 1 "), "{listed}");
 }

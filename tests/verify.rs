@@ -13,7 +13,7 @@ use fwc::proof::claim::{self, Paths};
 use fwc::proof::witness::witness;
 use fwc::source::Sources;
 use proptest::prelude::*;
-use support::{compile, fwc};
+use support::{Namespace, Spec, compile, fwc, try_apply};
 
 /// Every form that fwc writes, read back from its own bytes.
 fn forms(compiled: &Compiled) -> Vec<(&'static str, Dump)> {
@@ -146,14 +146,14 @@ fn verify_tells_what_is_proven_and_what_a_file_does_otherwise() {
 /// What is loaded is held against the spec; a rule that somebody adds is found with a packet.
 #[test]
 fn the_live_table_is_held_against_the_spec() {
-    let server = support::Namespace::new("verify");
-    let spec = support::Spec::new(SPEC);
+    let server = Namespace::new("verify");
+    let spec = Spec::new(SPEC);
     let verify = || fwc(&["verify", &spec.path(), "--against", "live", "--netns", server.name()]);
     let absent = verify();
     assert_eq!(absent.status, 1, "{absent}");
     assert!(absent.stderr.contains("there is no live table inet fwc"), "{absent}");
 
-    support::try_apply(&server, &spec, &[]).expect_success("the apply");
+    try_apply(&server, &spec, &[]).expect_success("the apply");
     let same = verify();
     assert_eq!(same.status, 0, "{same}");
     assert!(same.stdout.contains("the live table inet fwc do exactly"), "{same}");
@@ -167,13 +167,111 @@ fn the_live_table_is_held_against_the_spec() {
 /// nft's own listing of what is loaded, in JSON, means the same as the spec.
 #[test]
 fn what_nft_lists_is_held_against_the_spec() {
-    let server = support::Namespace::new("verify-json");
-    let spec = support::Spec::new(SPEC);
-    support::try_apply(&server, &spec, &[]).expect_success("the apply");
+    let server = Namespace::new("verify-json");
+    let spec = Spec::new(SPEC);
+    try_apply(&server, &spec, &[]).expect_success("the apply");
     let listed = server.ok(["nft", "-j", "list", "ruleset"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ruleset.json");
     std::fs::write(&file, listed).unwrap();
     let same = fwc(&["verify", &spec.path(), "--against", file.to_str().unwrap()]);
     assert_eq!(same.status, 0, "{same}");
+}
+
+/// Lines that change what the files do in a way that is easily overlooked. Each is put in front of the first line that starts as said.
+const TAMPERED: &[(&str, &str)] = &[
+    // In a chain that OUTPUT jumps to there is no incoming interface: its name is empty, and not lo.
+    ("-A OUTPUT", ":x - [0:0]\n-A OUTPUT -j x\n-A x ! -i lo -j DROP\n"),
+    ("-A INPUT", ":x - [0:0]\n-A INPUT -j x\n-A x ! -o eth0 -j ACCEPT\n"),
+    ("-A PREROUTING", "-A PREROUTING -p tcp -m tcp --dport 9999 -j CT --notrack --zone 5\n"),
+    ("-A PREROUTING", "-A PREROUTING -p tcp -m tcp --dport 22 -j CT --zone 5\n"),
+    ("-A PREROUTING", "-A PREROUTING -p tcp -m tcp --dport 22 -j CT --helper ftp\n"),
+    ("-A PREROUTING", "-A PREROUTING -p tcp -m tcp --dport 22 -j TEE --gateway 192.0.2.1\n"),
+    ("-A INPUT", "-A INPUT -p tcp -m tcp --dport 23 --jum ACCEPT\n"),
+    ("-A INPUT", "-A INPUT -p tcp -m tcp --dport 23 -jACCEPT\n"),
+    ("-A INPUT", "-A INPUT -p tcp -m tcp --dport 23 --jump=ACCEPT\n"),
+    ("-A INPUT", "-A INPUT --unheard-of -j ACCEPT\n"),
+    ("-A INPUT", "COMMIT\n*filter\n:INPUT DROP [0:0]\n"),
+];
+
+#[test]
+fn what_is_easily_overlooked_in_a_file_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("web.yaml");
+    std::fs::write(&spec, SPEC).unwrap();
+    let spec = spec.to_str().unwrap();
+    let whole = fwc(&["compile", spec, "--target", "iptables"]).expect_success("compiling");
+    for (before, lines) in TAMPERED {
+        let at = whole.find(before).unwrap();
+        let file = folder.path().join("rules.v4");
+        std::fs::write(&file, format!("{}{lines}{}", &whole[..at], &whole[at..])).unwrap();
+        let ran = fwc(&["verify", spec, "--against", file.to_str().unwrap()]);
+        assert_eq!(ran.status, 1, "{lines}{ran}");
+        assert!(ran.stderr.contains("FWC615"), "{lines}{ran}");
+    }
+}
+
+/// The same for the loaded table: rules that somebody put in beside fwc's.
+#[test]
+fn what_is_easily_overlooked_in_the_live_table_is_found() {
+    let spec = Spec::new(SPEC);
+    let rules = [
+        r#"output iifname != "eth0" drop"#,
+        r#"input oifname != "eth0" accept"#,
+        r#"output iifname != { "eth0", "eth1" } drop"#,
+        "raw_prerouting ip daddr 203.0.113.7 tcp dport 80 ip daddr set 203.0.113.5",
+        "raw_prerouting ip daddr 203.0.113.5 tcp dport 80 tcp dport set 22",
+        "raw_output tcp dport 443 ct zone set 5",
+        "input meta l4proto { gre, esp } th dport 80 accept",
+        "input th dport 80 meta l4proto icmp accept",
+    ];
+    let namespace = Namespace::new("verify");
+    try_apply(&namespace, &spec, &[]).expect_success("loading");
+    let verify = || fwc(&["verify", &spec.path(), "--against", "live", "--netns", namespace.name()]);
+    assert_eq!(verify().status, 0, "{}", verify());
+    for rule in rules {
+        namespace.ok(["nft".to_string(), "insert".into(), "rule".into(), format!("inet fwc {rule}")]);
+        let json = namespace.ok(["nft", "-j", "list", "ruleset"]);
+        let file = Spec::new(&json);
+        let chain = rule.split_whitespace().next().unwrap();
+        for ran in [verify(), fwc(&["verify", &spec.path(), "--against", &file.path()])] {
+            assert_eq!(ran.status, 1, "{rule}: {ran}");
+            assert!(ran.stderr.contains("FWC615"), "{rule}: {ran}");
+        }
+        let handle = namespace.ok(["nft", "-a", "list", "chain", "inet", "fwc", chain]);
+        let first = handle.lines().find(|line| line.contains("# handle") && !line.contains("chain ")).unwrap();
+        let handle = first.rsplit(' ').next().unwrap();
+        namespace.ok(["nft", "delete", "rule", "inet", "fwc", chain, "handle", handle]);
+    }
+    namespace.ok(["nft", "add table inet fwc { flags dormant; }"]);
+    let json = Spec::new(&namespace.ok(["nft", "-j", "list", "ruleset"]));
+    let ran = fwc(&["verify", &spec.path(), "--against", &json.path()]);
+    assert_eq!(ran.status, 1, "{ran}");
+}
+
+#[test]
+fn a_namespace_is_for_the_live_table() {
+    let spec = Spec::new(SPEC);
+    let ran = fwc(&["verify", &spec.path(), "--netns", "somewhere"]);
+    assert_eq!(ran.status, 2, "{ran}");
+}
+
+/// Chains that jump to each other again and again would take forever.
+#[test]
+fn a_maze_of_chains_is_given_up() {
+    let chains: Vec<usize> = (0..20).collect();
+    let mut text = "*filter\n:INPUT DROP [0:0]\n".to_string();
+    text += &chains.iter().map(|chain| format!(":c{chain} - [0:0]\n")).collect::<String>();
+    text += ":c20 - [0:0]\n-A INPUT -j c0\n";
+    for chain in chains {
+        let next = chain + 1;
+        text += &format!(
+            "-A c{chain} -p tcp -m tcp --dport {next} -j c{next}\n-A c{chain} -j c{next}\n-A c{chain} -j c{next}\n"
+        );
+    }
+    let file = Spec::new(&(text + "-A c20 -p tcp -m tcp --dport 22 -j ACCEPT\nCOMMIT\n"));
+    let ran = fwc(&["verify", &Spec::new(SPEC).path(), "--against", &file.path()]);
+    assert!(ran.status == 1 && ran.stderr.contains("FWC616"), "{ran}");
+    let ran = fwc(&["lint", &file.path()]);
+    assert!(ran.status == 1 && ran.stderr.contains("memory or time"), "{ran}");
 }

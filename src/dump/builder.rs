@@ -1,8 +1,8 @@
 //! A rule while its parts are read.
 
 use super::listing::DraftWay;
-use super::netlink::field::push;
-use super::{Condition, Effect, Verdict};
+use super::netlink::field::{has_ports, push};
+use super::{Condition, Effect, Selector, Test, Verdict};
 
 /// Conditions and effects in the order in which they are read, and the ways through the rule.
 #[derive(Debug, Default)]
@@ -63,6 +63,33 @@ impl RuleBuilder {
     /// All the ways through the rule.
     pub(super) fn finish(mut self) -> Vec<DraftWay> {
         self.end(self.unclear.clone().map_or(Verdict::Continue, Verdict::Unknown));
+        self.ways.iter_mut().for_each(|way| doubt_ports(&mut way.conditions));
         self.ways
+    }
+}
+
+/// The kernel compares the bytes where ports would be, whatever protocol comes along: only where a rule says that the protocol has ports, are they ports.
+fn doubt_ports(conditions: &mut [Condition]) {
+    let is_port = |selector: &Selector| matches!(selector, Selector::Port(_));
+    let has_ports = conditions.iter().filter(|one| !one.negated).any(|one| match &one.test {
+        Test::Protocol(set) => set.ranges().iter().all(|&(first, last)| (first..=last).all(has_ports)),
+        // No other protocol stands beside ports in a key: see `keyed`.
+        Test::Keys(selectors, _) => selectors.contains(&Selector::Protocol) && selectors.iter().any(is_port),
+        _ => false,
+    });
+    if has_ports {
+        return;
+    }
+    for condition in conditions {
+        let asks = match &condition.test {
+            Test::Port(..) => true,
+            Test::Keys(selectors, _) => selectors.iter().any(is_port),
+            _ => false,
+        };
+        if asks {
+            let asked = Condition::is(condition.test.clone());
+            let text = format!("{asked} of any protocol");
+            condition.test = Test::Opaque { text: text.into(), volatile: false };
+        }
     }
 }

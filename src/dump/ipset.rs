@@ -54,7 +54,7 @@ impl Ipsets {
             ["create" | "-N", name, kind, options @ ..] => {
                 let six = options.windows(2).any(|pair| matches!(pair, ["family", "inet6"]));
                 let family = if six { Family::V6 } else { Family::V4 };
-                let followed = matches!(*kind, "hash:ip" | "hash:net" | "bitmap:ip") && !options.contains(&"timeout");
+                let followed = matches!(*kind, "hash:ip" | "hash:net" | "bitmap:ip") && are_about_size(options);
                 let ranges = followed.then(Vec::new);
                 self.sets.entry((*name).to_string()).or_insert(Ipset { family, ranges, content: None });
             }
@@ -94,6 +94,16 @@ impl Ipsets {
     }
 }
 
+/// Whether the options of a set say nothing about which addresses it holds.
+fn are_about_size(options: &[&str]) -> bool {
+    match options {
+        [] => true,
+        ["family" | "hashsize" | "maxelem" | "bucketsize" | "initval" | "range", _, rest @ ..]
+        | ["counters" | "comment" | "skbinfo" | "forceadd" | "-exist" | "-!", rest @ ..] => are_about_size(rest),
+        _ => false,
+    }
+}
+
 fn member_range(text: &str) -> Option<AddrRange> {
     text.parse().ok()
 }
@@ -111,6 +121,15 @@ mod tests {
         assert!(!set.contains("198.51.100.2".parse().unwrap()));
         assert_eq!(sets.get("b", Family::V4), None);
         assert_eq!(sets.get("a", Family::V6), None);
+    }
+
+    #[test]
+    fn a_set_of_networks_in_disguise_is_not_followed() {
+        let sets =
+            Ipsets::read("create n hash:ip family inet hashsize 1024 maxelem 65536 netmask 24\nadd n 10.1.2.0\n");
+        assert_eq!(sets.get("n", Family::V4), None);
+        let sets = Ipsets::read("create n hash:ip family inet hashsize 1024 maxelem 65536 counters\nadd n 10.1.2.0\n");
+        assert!(sets.get("n", Family::V4).is_some());
     }
 
     #[test]

@@ -188,8 +188,8 @@ pub enum TranslationKind {
 /// A condition of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Condition {
-    /// Whether the test must fail. A packet that lacks what is asked for (ports of a later fragment, an address of the other family, an
-    /// interface that is not known in the hook) meets neither the test nor its negation.
+    /// Whether the test must fail. A packet that lacks what is asked for (ports of a later fragment, an address of the other family) meets
+    /// neither the test nor its negation. In a hook without such an interface, the interface has an empty name.
     pub negated: bool,
     /// What is asked.
     pub test: Test,

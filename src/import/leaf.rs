@@ -5,6 +5,7 @@ use crate::dump::{
     Base, Chain, ChainKind, Condition, Dump, Effect, Hook, InterfacePattern, Rule, Side, States, Verdict, Way,
 };
 use crate::net::Family;
+use crate::proof::TooLarge;
 use crate::proof::bdd::{Result, Set};
 use crate::proof::claim::Paths;
 use crate::proof::condition::{Conditions, Moment};
@@ -48,6 +49,8 @@ impl Leaf<'_> {
 
 /// Conntrack's priority.
 const CONNTRACK: i32 = -200;
+/// So many ways to rules are followed: chains that jump to each other again and again have more than anybody has written.
+const MOST: usize = 100_000;
 /// See `proof::way`.
 const DEPTH: usize = 64;
 
@@ -175,11 +178,11 @@ impl<'a> Walker<'a, '_> {
         for rule in &chain.rules {
             if reach.is_empty() {
                 // Whatever follows cannot be met: it is noted all the same.
-                self.note(stage, rule, within, &reach, &reach);
+                self.note(stage, rule, within, &reach, &reach)?;
                 continue;
             }
             let met = self.conditions.all(&rule.conditions, &stage.moment)?.and(&reach)?;
-            self.note(stage, rule, within, &reach, &met);
+            self.note(stage, rule, within, &reach, &met)?;
             if rule.effects.contains(&Effect::Notrack) && !stage.moment.after_conntrack {
                 stage.moment.untracked = stage.moment.untracked.or(&met)?;
             }
@@ -211,12 +214,16 @@ impl<'a> Walker<'a, '_> {
         reach.or(&returned)
     }
 
-    fn note(&mut self, stage: &Stage<'a>, rule: &'a Rule, within: &Within<'a>, reach: &Set, met: &Set) {
+    fn note(&mut self, stage: &Stage<'a>, rule: &'a Rule, within: &Within<'a>, reach: &Set, met: &Set) -> Result<()> {
+        if self.leaves.len() == MOST {
+            return Err(TooLarge);
+        }
         let guard = within.guard.iter().copied().chain(&rule.conditions).collect();
         let callers = within.callers.clone();
         let Stage { path, family, base_chain, base, .. } = *stage;
         let (reach, packets) = (reach.clone(), met.clone());
         self.leaves.push(Leaf { path, family, base_chain, base, rule, guard, callers, reach, packets });
+        Ok(())
     }
 }
 

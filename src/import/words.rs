@@ -144,6 +144,9 @@ fn protocol(number: u8) -> String {
 /// Whether a condition names an interface that a hook does not know.
 pub fn asks_unknown_interface(condition: &Condition, hook: Hook) -> Option<&InterfacePattern> {
     let Test::Interface(way, names) = &condition.test else { return None };
+    if condition.negated || names.iter().any(|name| name.matches("")) {
+        return None;
+    }
     let known = match way {
         Way::In => matches!(hook, Hook::Prerouting | Hook::Input | Hook::Forward),
         Way::Out => matches!(hook, Hook::Forward | Hook::Output | Hook::Postrouting),

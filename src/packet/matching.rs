@@ -28,8 +28,8 @@ fn interface(hook: Hook, matching: &Match, packet: &Packet) -> bool {
 fn locality(asked: Locality, packet: &Packet) -> bool {
     match asked {
         Locality::Anywhere => true,
-        Locality::Local => packet.is_to_this_host(),
-        Locality::NotLocal => !packet.is_to_this_host(),
+        Locality::Local => packet.is_to_own_address(),
+        Locality::NotLocal => !packet.is_to_own_address(),
     }
 }
 

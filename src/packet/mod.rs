@@ -131,6 +131,14 @@ impl Packet {
     fn is_to_this_host(&self) -> bool {
         self.direction == Direction::In
     }
+
+    /// Whether it is sent to an address that this host has. Multicast and the broadcast to everybody are received, but are nobody's address
+    /// (`fib daddr type local` does not hold); the broadcast address of a network cannot be told from a host's.
+    #[must_use]
+    pub fn is_to_own_address(&self) -> bool {
+        let to_everybody = self.destination == std::net::Ipv4Addr::BROADCAST || self.destination.is_multicast();
+        self.is_to_this_host() && !to_everybody
+    }
 }
 
 /// One chain on the way.

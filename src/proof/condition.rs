@@ -146,12 +146,12 @@ impl<'s> Conditions<'s> {
             Test::Port(..) => space.has_ports(),
             Test::Icmp(family, ..) => space.has_icmp(*family),
             Test::TcpFlags { .. } => space.has_flags(),
-            Test::Interface(way, _) => Ok(if moment.knows(*way) { all } else { space.engine.none() }),
             Test::Keys(selectors, _) => {
                 let asked: Result<Vec<Set>> = selectors.iter().map(|selector| self.has(*selector, moment)).collect();
                 space.engine.every(&asked?)
             }
             Test::Family(_)
+            | Test::Interface(..)
             | Test::Local(_)
             | Test::Protocol(_)
             | Test::Fragment(_)
@@ -175,9 +175,7 @@ impl<'s> Conditions<'s> {
             Selector::Address(family, _) => self.space.family(family),
             Selector::OriginalDestination(family) => self.space.family(family)?.minus(&moment.untracked),
             Selector::Port(_) => self.space.has_ports(),
-            Selector::Protocol => Ok(self.space.engine.all()),
-            Selector::Interface(way) if moment.knows(way) => Ok(self.space.engine.all()),
-            Selector::Interface(_) => Ok(self.space.engine.none()),
+            Selector::Protocol | Selector::Interface(_) => Ok(self.space.engine.all()),
         }
     }
 
@@ -194,6 +192,10 @@ impl<'s> Conditions<'s> {
             Test::Icmp(family, types, codes) => space.icmp(*family, types, codes),
             Test::TcpFlags { mask, value } => space.flags(*mask, *value),
             Test::Interface(way, patterns) if moment.knows(*way) => space.interface(*way, patterns),
+            // Where there is no interface, the kernel compares with an empty name (`nft_meta_store_ifname`, `ip_packet_match`).
+            Test::Interface(_, patterns) if patterns.iter().any(|pattern| pattern.matches("")) => {
+                Ok(space.engine.all())
+            }
             Test::Interface(..) | Test::Never => Ok(space.engine.none()),
             Test::Fragment(parts) => space.parts(*parts),
             Test::State(states) => self.state(*states, moment),
@@ -234,6 +236,10 @@ impl<'s> Conditions<'s> {
     }
 
     fn keys(&self, selectors: &[Selector], keys: &Arc<Keys>, moment: &Moment) -> Result<Set> {
+        let absent = |selector: &Selector| matches!(selector, Selector::Interface(way) if !moment.knows(*way));
+        if let Some(at) = selectors.iter().position(absent) {
+            return self.nameless(selectors, at, keys, moment);
+        }
         let has: Result<Vec<Set>> = selectors.iter().map(|selector| self.has(*selector, moment)).collect();
         let has = self.space.engine.every(&has?)?;
         if has.is_empty() {
@@ -249,6 +255,23 @@ impl<'s> Conditions<'s> {
             }
         };
         found.and(&has)
+    }
+
+    /// A lookup in a hook that has no such interface: the kernel looks for an empty name.
+    fn nameless(&self, selectors: &[Selector], at: usize, keys: &Keys, moment: &Moment) -> Result<Set> {
+        let without = |element: &Vec<Value>| {
+            let mut rest = element.clone();
+            let is_met = at < rest.len() && matches!(rest.remove(at), Value::Interface(pattern) if pattern.matches(""));
+            is_met.then_some(rest)
+        };
+        let elements: Vec<Vec<Value>> = keys.elements.iter().filter_map(without).collect();
+        let mut selectors = selectors.to_vec();
+        selectors.remove(at);
+        match (elements.is_empty(), selectors.is_empty()) {
+            (true, _) => Ok(self.space.engine.none()),
+            (false, true) => Ok(self.space.engine.all()),
+            (false, false) => self.keys(&selectors, &Arc::new(Keys { elements }), moment),
+        }
     }
 
     /// The packets whose fields are those of one of the elements.

@@ -27,7 +27,7 @@ pub struct TooLarge;
 
 impl std::fmt::Display for TooLarge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the proof needs more memory than it may have")
+        f.write_str("the proof needs more memory or time than it may have")
     }
 }
 

@@ -23,7 +23,8 @@ pub fn set(space: &Space, packet: &Packet) -> Result<Set> {
     header(space, packet, &mut all)?;
     let local = space.local(Side::Destination)?;
     match packet.direction {
-        Direction::In => all.push(local),
+        Direction::In if packet.is_to_own_address() => all.push(local),
+        Direction::In => all.push(local.not()?),
         Direction::Forward => {
             all.push(local.not()?);
             all.push(space.interface(Way::Out, &[InterfacePattern::exact("lo")])?.not()?);

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
+use super::TooLarge;
 use super::bdd::{Member, Result, Set};
 use super::condition::{Conditions, Moment};
 use super::names::LOOPBACK;
@@ -45,6 +46,8 @@ const CONNTRACK: i32 = -200;
 const NEVER_TRACKED: [u8; 8] = [130, 131, 132, 133, 134, 135, 136, 143];
 /// Deep enough for every ruleset that the kernel takes (`NFT_JUMP_STACK_SIZE`, and the stack of xtables).
 const DEPTH: usize = 64;
+/// So many chains are gone through: chains that jump to each other again and again take more than anybody has time for.
+const VISITS: usize = 200_000;
 
 /// What becomes of all packets on one path.
 #[derive(Debug, Clone)]
@@ -76,6 +79,8 @@ struct State {
     moment: Moment,
     translations: BTreeMap<(Hook, Translation), Set>,
     missed: Set,
+    /// Chains that have been gone through.
+    visits: usize,
 }
 
 /// What a chain makes of the packets that reach it.
@@ -144,7 +149,7 @@ impl<'a> Walk<'a> {
             untracked: self.before(path, &domain)?,
             never: none.clone(),
         };
-        let mut state = State { path, moment, translations: BTreeMap::new(), missed: none };
+        let mut state = State { path, moment, translations: BTreeMap::new(), missed: none, visits: 0 };
         let mut reach = domain.clone();
         let mut entered = None;
         for &hook in path.hooks() {
@@ -238,6 +243,10 @@ impl<'a> Walk<'a> {
     }
 
     fn chain(&self, state: &mut State, chain: &Chain, mut reach: Set, depth: usize) -> Result<End> {
+        state.visits += 1;
+        if state.visits > VISITS {
+            return Err(TooLarge);
+        }
         let none = self.space.engine.none();
         let (mut accepted, mut dropped, mut returned) = (none.clone(), none.clone(), none);
         for run in chain.rules.chunk_by(alike) {

@@ -106,6 +106,6 @@ fn file(path: &Path, sources: &mut Sources) -> Result<Result<Form, Diagnostic>, 
     }
     Ok(match import::read(&files, sources) {
         Ok(dump) => Ok(Form { name, dump, own: false }),
-        Err(why) => Err(ruleset_differs::unread(&name, &why)),
+        Err(why) => Err(ruleset_differs::no_ruleset(&name, &why)),
     })
 }

@@ -20,6 +20,11 @@ use crate::proof::space::Space;
 use forms::Form;
 
 pub(super) fn run(output: Output, arguments: &VerifyArgs) -> Result<ExitCode, Failure> {
+    if arguments.netns.is_some() && !arguments.against.iter().any(|against| against.as_os_str() == "live") {
+        return Err(Failure::Usage(
+            "`--netns` says where the live table is: give `--against live` as well".to_string(),
+        ));
+    }
     let mut outcome = compile::check(&arguments.spec);
     output.diagnostics(&outcome.sources, &outcome.diagnostics);
     let Some(compiled) = &outcome.compiled else { return Ok(ExitCode::from(exit::REFUSED)) };
@@ -56,8 +61,10 @@ impl Proof {
             format!("{spec}: proven for every packet\n")
         } else {
             let count = self.diagnostics.len();
-            let what = if count == 1 { "one thing does" } else { "some things do" };
-            format!("{spec}: {what} not hold; proven for every packet\n")
+            let what =
+                if count == 1 { "one thing does not hold".to_string() } else { format!("{count} things do not hold") };
+            let rest = if self.proven.is_empty() { "" } else { "; what holds for every packet:" };
+            format!("{spec}: not proven, {what}{rest}\n")
         };
         self.proven.iter().fold(head, |text, line| text + "  " + line + "\n")
     }

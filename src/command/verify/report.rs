@@ -4,7 +4,7 @@ use super::forms::Form;
 use crate::compile::Compiled;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::{accepted_differs, form_differs, legs_apart, ruleset_differs, tracking_differs};
-use crate::dump::{Dump, Test};
+use crate::dump::{Dump, Effect, Test};
 use crate::proof::TooLarge;
 use crate::proof::claim::{Aspect, Claim, Failure};
 use crate::proof::space::Space;
@@ -146,7 +146,14 @@ pub(super) fn unread(form: &Form) -> impl Iterator<Item = Diagnostic> + '_ {
         // Where a question is not understood, both answers are tried: that is enough as long as nothing differs.
         form.own.then(|| report(&format!("`{text}` is not understood")).at(rule.place, ""))
     });
-    unread.chain(opaque)
+    let effects = form.dump.rules().filter_map(move |(_, rule)| {
+        let effect = rule.effects.iter().find_map(|effect| match effect {
+            Effect::Other(text) => Some(text),
+            Effect::Notrack | Effect::Mark(_) | Effect::Harmless(_) => None,
+        })?;
+        Some(report(&format!("`{effect}` changes packets or their flows, and is not followed")).at(rule.place, ""))
+    });
+    unread.chain(opaque).chain(effects)
 }
 
 #[cfg(test)]
@@ -154,7 +161,7 @@ mod tests {
     use super::*;
     use crate::compile::check_text;
     use crate::diagnostic::finding::proof_too_large;
-    use crate::dump::{Effect, Verdict, of_ruleset};
+    use crate::dump::{Verdict, of_ruleset};
     use crate::proof::bdd::Engine;
     use crate::proof::claim::{self, Paths};
     use crate::proof::{Survey, space::Space};

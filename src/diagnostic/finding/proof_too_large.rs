@@ -19,6 +19,10 @@ Verify parts of the spec by themselves: split it into files that make sense alon
 
 /// Nothing could be proven.
 pub fn report(place: Place) -> Diagnostic {
-    Diagnostic::new(&FINDING, "the proof needs more memory than it may have", "verify parts of the spec by themselves")
-        .at(place, "")
+    Diagnostic::new(
+        &FINDING,
+        "the proof needs more memory or time than it may have",
+        "verify parts of the spec by themselves",
+    )
+    .at(place, "")
 }

@@ -34,6 +34,15 @@ pub fn unread(ruleset: &str, why: &str) -> Diagnostic {
     )
 }
 
+/// A file in which there is no ruleset, or none that can be read.
+pub fn no_ruleset(file: &str, why: &str) -> Diagnostic {
+    Diagnostic::new(
+        &FINDING,
+        format!("nothing can be compared with {file}: {why}"),
+        "give it what `iptables-save`, `ip6tables-save` or `nft -j list ruleset` prints",
+    )
+}
+
 /// Nothing is loaded.
 pub fn absent(ruleset: &str) -> Diagnostic {
     Diagnostic::new(&FINDING, format!("there is no {ruleset}"), "load the spec with `fwc apply`")

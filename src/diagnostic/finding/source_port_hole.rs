@@ -19,6 +19,15 @@ Let replies in by state, or guard them: TCP packets with SYN and without ACK ope
 
 /// `rule` lets `packet` in.
 pub fn report(rule: Place, packet: &str, tcp: bool) -> Diagnostic {
+    hole(packet, tcp).at(rule, "accepts by source port alone")
+}
+
+/// `rule` untracks `packet`, which the filter lets in because it is untracked.
+pub fn untracked(rule: Place, packet: &str, tcp: bool) -> Diagnostic {
+    hole(packet, tcp).at(rule, "untracks by source port alone, and what is untracked is accepted")
+}
+
+fn hole(packet: &str, tcp: bool) -> Diagnostic {
     let help = if tcp {
         "accept established packets by state, or add `! --syn` (nft: `tcp flags & (syn | ack) != syn`) and the local ports 32768-60999"
     } else {
@@ -29,5 +38,4 @@ pub fn report(rule: Place, packet: &str, tcp: bool) -> Diagnostic {
         format!("anybody who sends from this port reaches every port of the host: {packet}"),
         help,
     )
-    .at(rule, "accepts by source port alone")
 }

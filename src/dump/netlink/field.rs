@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::dump::{Condition, InterfacePattern, Selector, Side, Test, Way};
+use crate::dump::{Condition, InterfacePattern, Keys, Selector, Side, Test, Value, Way};
 use crate::kernel::wire;
 use crate::net::{AddressSet, Family, RangeSet, Scalar};
 
@@ -76,6 +76,26 @@ pub(in crate::dump) fn addresses(family: Family, numbers: &RangeSet<u128>) -> Ad
         Family::V4 => AddressSet { v4: narrowed(numbers), v6: RangeSet::default() },
         Family::V6 => AddressSet { v4: RangeSet::default(), v6: numbers.clone() },
     }
+}
+
+/// Whether a protocol has source and destination port where TCP has them.
+pub(in crate::dump) fn has_ports(protocol: u8) -> bool {
+    matches!(protocol, 6 | 17 | 33 | 132 | 136)
+}
+
+/// The key is one of these. Ports of a protocol that has none are bytes of something else, and are not understood.
+pub(in crate::dump) fn keyed(selectors: Vec<Selector>, elements: Vec<Vec<Value>>) -> Option<Test> {
+    let protocol = selectors.iter().position(|selector| *selector == Selector::Protocol);
+    if let Some(at) = protocol.filter(|_| selectors.iter().any(|selector| matches!(selector, Selector::Port(_)))) {
+        let is_sound = |value: &Value| match value {
+            Value::Numbers(first, last) => (*first..=*last).all(|one| u8::try_from(one).is_ok_and(has_ports)),
+            Value::Interface(_) => false,
+        };
+        if !elements.iter().all(|element| element.get(at).is_some_and(is_sound)) {
+            return None;
+        }
+    }
+    Some(Test::Keys(selectors, Arc::new(Keys { elements })))
 }
 
 /// The numbers that are `value` under a mask whose ones all stand before its zeroes.

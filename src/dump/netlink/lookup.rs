@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::field::{Field, addresses, push};
+use super::field::{Field, addresses, keyed, push};
 use super::program::{Program, unread};
 use super::question::states;
 use super::register::{Loaded, What};
 use super::set::{Group, Set, Target};
-use crate::dump::{Condition, Keys, Selector, States, Test};
+use crate::dump::{Condition, Selector, States, Test};
 use crate::kernel::nf_tables::{data, element};
 use crate::kernel::wire::Fields;
 use crate::net::RangeSet;
@@ -106,7 +106,7 @@ impl<'a> Program<'_, 'a> {
             [only] => only.among(&set.numbers(elements)?),
             _ => {
                 let selectors = fields.iter().map(|field| field.selector()).collect::<Option<Vec<_>>>()?;
-                Some(Test::Keys(selectors, Arc::new(Keys { elements: set.keys(elements, &fields)? })))
+                keyed(selectors, set.keys(elements, &fields)?)
             }
         }
     }

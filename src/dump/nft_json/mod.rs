@@ -165,7 +165,14 @@ impl Reader {
         if !is_ip(text(json, "family")) {
             self.unread.insert(format!("table {label}: rules of this family are not looked at"));
         }
-        if json.get("flags").is_some_and(|flags| flags.to_string().contains("dormant")) {
+        // nft up to 1.0.6 prints `dormant` as rubbish.
+        let harmless = |flag: &Json| matches!(flag.as_str(), Some("owner" | "persist"));
+        let in_force = match json.get("flags") {
+            None => true,
+            Some(Json::Array(flags)) => flags.iter().all(harmless),
+            Some(flag) => harmless(flag),
+        };
+        if !in_force {
             self.unread.insert(format!("table {label} is dormant: its chains are not in force"));
         }
     }

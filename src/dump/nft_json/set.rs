@@ -7,9 +7,9 @@ use serde_json::Value as Json;
 
 use super::rule::RuleReader;
 use super::value::value;
-use crate::dump::netlink::field::{Field, addresses};
+use crate::dump::netlink::field::{Field, addresses, keyed};
 use crate::dump::netlink::register::{Loaded, What};
-use crate::dump::{Condition, InterfacePattern, Keys, States, Test, Value, Verdict};
+use crate::dump::{Condition, InterfacePattern, States, Test, Value, Verdict};
 use crate::net::RangeSet;
 
 /// What is in a set or map.
@@ -113,7 +113,7 @@ impl RuleReader<'_> {
                     elements.push(parts.map(|(part, (field, one))| value(one, *field, part)).collect::<Option<_>>()?);
                 }
                 elements.sort_unstable();
-                Some(Test::Keys(selectors, Arc::new(Keys { elements })))
+                keyed(selectors, elements)
             }
         }
     }

@@ -19,7 +19,8 @@ use rule::Context;
 /// Reads a file of one family. `ipsets` has the sets that its rules may refer to.
 #[must_use]
 pub fn read(file: FileId, text: &str, family: Family, ipsets: &Ipsets) -> Dump {
-    let mut reader = Reader { family, ipsets, dump: Dump::default(), known: HashMap::new(), table: None };
+    let mut reader =
+        Reader { family, ipsets, dump: Dump::default(), known: HashMap::new(), table: None, seen: Vec::new() };
     reader.dump.families = vec![family];
     for (place, line) in lines(file, text) {
         reader.declaration(place, line);
@@ -77,6 +78,8 @@ struct Reader<'a> {
     known: HashMap<(String, String), ChainId>,
     /// The table that is being read, with its line.
     table: Option<(String, Place)>,
+    /// The tables that have been read.
+    seen: Vec<String>,
 }
 
 impl Reader<'_> {
@@ -114,6 +117,11 @@ impl Reader<'_> {
                 self.unread(at, format!("the table `{open}` has no COMMIT, so iptables-restore does not load it"));
             }
             let name = name.trim().to_string();
+            if self.seen.contains(&name) {
+                let why = "comes a second time: iptables-restore empties it before it reads on";
+                self.unread(place, format!("the table `{name}` {why}"));
+            }
+            self.seen.push(name.clone());
             if !TABLES.contains(&name.as_str()) {
                 self.unread(place, format!("there is no table `{name}`"));
             }

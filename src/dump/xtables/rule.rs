@@ -111,6 +111,13 @@ impl Draft<'_> {
                     let goto = first.text.starts_with("-g") || first.text == "--goto";
                     return Ok(Some(Some(self.target(&target, goto, words)?)));
                 }
+                option if first.is_option() && (self.is_about_nothing() || is_shortened(option)) => {
+                    return Err(format!("`{option}` is not followed: write options as iptables-save does"));
+                }
+                "--comment" => {
+                    self.comment = Some(value()?.into());
+                    self.unused = None;
+                }
                 option if first.is_option() => {
                     let end = words.iter().position(Word::is_option).unwrap_or(words.len());
                     let (values, behind) = words.split_at(end);
@@ -151,6 +158,11 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Whether no extension is named yet: a protocol is one by itself.
+    fn is_about_nothing(&self) -> bool {
+        self.module.is_none() && self.protocol.is_none()
+    }
+
     fn start_module(&mut self, name: String) {
         if matches::TRANSPORTS.contains(&name.as_str()) {
             self.unused = Some(name.clone());
@@ -176,10 +188,6 @@ impl Draft<'_> {
     fn extension(&mut self, option: &str, values: &[&str], negated: bool) {
         let module = self.module.clone().unwrap_or_default();
         self.unused = None;
-        if option == "--comment" {
-            self.comment = Some(values.join(" ").into());
-            return;
-        }
         let asked = Asked { module: &module, option, values, protocol: self.protocol, family: self.context.family };
         match matches::test(&asked, self.context.ipsets) {
             Some(matches::Found::Condition(condition)) => {
@@ -205,6 +213,13 @@ impl Draft<'_> {
         let options: Vec<&str> = options.iter().map(|word| word.text.as_str()).collect();
         Ok(targets::read(name, &options, self.context.family))
     }
+}
+
+/// Whether an option may be the jump in a spelling that only the programs understand: `-jACCEPT`, `--jum`, `--jump=ACCEPT`.
+fn is_shortened(option: &str) -> bool {
+    let clustered = !option.starts_with("--") && option.len() > 2;
+    let cut = option.len() > 2 && ["--jump", "--goto"].iter().any(|whole| whole.starts_with(option));
+    clustered || cut || option.contains('=')
 }
 
 pub(super) fn opaque(text: String, volatile: bool) -> Test {

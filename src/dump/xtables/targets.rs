@@ -6,9 +6,9 @@ use crate::dump::{Effect, Translation, TranslationKind, Verdict};
 use crate::net::Family;
 
 /// Targets that change neither the packet's way nor what later rules see.
-const HARMLESS: [&str; 16] = [
-    "LOG", "NFLOG", "ULOG", "TCPMSS", "TTL", "HL", "DSCP", "TOS", "ECN", "CLASSIFY", "CHECKSUM", "TRACE", "AUDIT",
-    "LED", "RATEEST", "SECMARK",
+const HARMLESS: [&str; 14] = [
+    "LOG", "NFLOG", "ULOG", "TCPMSS", "DSCP", "TOS", "ECN", "CLASSIFY", "CHECKSUM", "TRACE", "AUDIT", "LED", "RATEEST",
+    "SECMARK",
 ];
 
 /// Reads a target and its options.
@@ -21,7 +21,8 @@ pub(super) fn read(name: &str, options: &[&str], family: Family) -> (Vec<Effect>
         "REJECT" => only(Verdict::Reject),
         "RETURN" => only(Verdict::Return),
         "NOTRACK" => (vec![Effect::Notrack], Verdict::Continue),
-        "CT" if options == ["--notrack"] => (vec![Effect::Notrack], Verdict::Continue),
+        // Whatever else it says has no effect then.
+        "CT" if options.contains(&"--notrack") => (vec![Effect::Notrack], Verdict::Continue),
         "MARK" | "CONNMARK" | "CONNSECMARK" => (vec![Effect::Mark(words())], Verdict::Continue),
         "CT" | "SET" | "HMARK" | "TEE" => (vec![Effect::Other(words())], Verdict::Continue),
         "MASQUERADE" => only(translate(TranslationKind::Masquerade, value(options, &["--to-ports"]), family)),
@@ -29,8 +30,20 @@ pub(super) fn read(name: &str, options: &[&str], family: Family) -> (Vec<Effect>
         "DNAT" => only(translate(TranslationKind::Dnat, value(options, &["--to-destination"]), family)),
         "REDIRECT" => only(translate(TranslationKind::Redirect, value(options, &["--to-ports", "--to-port"]), family)),
         "NETMAP" => only(other()),
+        // A packet with nothing left to live is not routed any more.
+        "TTL" | "HL" if !lives_on(options) => (vec![Effect::Other(words())], Verdict::Continue),
+        "TTL" | "HL" => (vec![Effect::Harmless(words())], Verdict::Continue),
         harmless if HARMLESS.contains(&harmless) => (vec![Effect::Harmless(words())], Verdict::Continue),
         _ => only(Verdict::Unknown(words())),
+    }
+}
+
+/// Whether a packet has more than a hop left whatever it had before.
+fn lives_on(options: &[&str]) -> bool {
+    match options {
+        ["--ttl-set" | "--hl-set", hops] => hops.parse::<u8>().is_ok_and(|hops| hops > 1),
+        ["--ttl-inc" | "--hl-inc", _] => true,
+        _ => false,
     }
 }
 

@@ -20,7 +20,7 @@ use super::leaf::{Known, Leaf};
 use crate::compile;
 use crate::diagnostic::finding::{cannot_say, import_refused};
 use crate::diagnostic::{Diagnostic, sort};
-use crate::dump::{ChainKind, Dump, Effect, Hook, Test, Verdict, of_ruleset};
+use crate::dump::{ChainKind, Dump, Effect, Hook, Rule, Test, Verdict, of_ruleset};
 use crate::net::{AddressSet, Family};
 use crate::proof::bdd::Result;
 use crate::proof::claim::{self, Paths};
@@ -67,13 +67,17 @@ pub fn import(dump: &Dump, sources: &mut Sources, name: &str) -> Result<Imported
     let body = text::of(&draft, sources);
     let mut diagnostics: Vec<Diagnostic> =
         dump.unread.iter().map(|unread| cannot_say::unread(unread.place, &unread.why)).collect();
+    // What is done to packets and flows in ways that are not followed leaves nothing proven.
+    let others = dump.rules().filter(|(_, rule)| rule.effects.iter().any(|one| matches!(one, Effect::Other(_))));
+    diagnostics.extend(others.filter_map(|(_, rule)| effect(rule)));
+    let is_followed = diagnostics.is_empty();
     let outcome = compile::check_text("spec.yaml", &body, std::path::Path::new(""));
     let told = match &outcome.compiled {
         Some(compiled) => {
             let rules = of_ruleset(compiled.ruleset(), compiled.whole);
             let held = proof::hold(dump, &rules, compiled.whole, &left)?;
             diagnostics.extend(held.diagnostics);
-            let same = held.same && dump.unread.is_empty();
+            let same = held.same && is_followed;
             (same, verdict(same, held.more, name, dump, diagnostics.len()))
         }
         None => {
@@ -118,16 +122,17 @@ fn refusals(outcome: &compile::Outcome, sources: &mut Sources, body: &str) -> Ve
 
 /// What rules do besides deciding, and a spec does not do.
 fn effects(dump: &Dump) -> impl Iterator<Item = Diagnostic> + '_ {
-    dump.rules().filter_map(|(_, rule)| {
-        let told = rule.effects.iter().find_map(|effect| match effect {
-            Effect::Notrack => None,
-            Effect::Harmless(text) => (!text.starts_with("counter")).then(|| format!("`{text}`")),
-            Effect::Mark(text) | Effect::Other(text) => Some(format!("`{text}`")),
-        });
-        let told =
-            told.or_else(|| (rule.verdict == Verdict::Reject).then(|| "an answer to what is dropped".to_string()));
-        told.map(|what| cannot_say::left_out(rule.place, &what))
-    })
+    dump.rules().filter_map(|(_, rule)| effect(rule))
+}
+
+fn effect(rule: &Rule) -> Option<Diagnostic> {
+    let told = rule.effects.iter().find_map(|effect| match effect {
+        Effect::Notrack => None,
+        Effect::Harmless(text) => (!text.starts_with("counter")).then(|| format!("`{text}`")),
+        Effect::Mark(text) | Effect::Other(text) => Some(format!("`{text}`")),
+    });
+    let told = told.or_else(|| (rule.verdict == Verdict::Reject).then(|| "an answer to what is dropped".to_string()));
+    told.map(|what| cannot_say::left_out(rule.place, &what))
 }
 
 /// A spec that accepts nothing but what every spec does.

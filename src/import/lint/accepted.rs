@@ -47,6 +47,32 @@ fn holes(known: &Known<'_>) -> Result<Vec<Diagnostic>> {
             }
         }
     }
+    found.extend(untracked_holes(known, &abroad, &openers)?);
+    Ok(found)
+}
+
+/// The same in two steps: untracked by source port alone, and let in because it is untracked.
+fn untracked_holes(known: &Known<'_>, abroad: &Set, openers: &[(bool, Set)]) -> Result<Vec<Diagnostic>> {
+    let mut let_in = known.space.engine.none();
+    for leaf in filter(known, Path::In).filter(|leaf| leaf.rule.verdict == Verdict::Accept) {
+        let asks_port = leaf.guard.iter().any(|one| !one.negated && is_port(&one.test, Side::Destination));
+        if !asks_port && leaf.guard.iter().any(says_untracked) {
+            let_in = let_in.or(&leaf.packets)?;
+        }
+    }
+    let mut found = Vec::new();
+    for leaf in known.leaves.iter().filter(|leaf| leaf.path == Path::In && leaf.untracks()) {
+        let asks = |side| leaf.guard.iter().any(|one| !one.negated && is_port(&one.test, side));
+        if !asks(Side::Source) || asks(Side::Destination) {
+            continue;
+        }
+        for (tcp, opens) in openers {
+            let part = leaf.packets.and(&let_in)?.and(abroad)?.and(opens)?;
+            if !part.is_empty() {
+                found.push(source_port_hole::untracked(leaf.rule.place, &known.example(&part, Path::In)?, *tcp));
+            }
+        }
+    }
     Ok(found)
 }
 

@@ -39,13 +39,31 @@ fn loopback(known: &Known<'_>, mirror: &Walk<'_>) -> Result<Vec<Diagnostic>> {
     let lo = known.space.interface(Way::Out, &[InterfacePattern::exact("lo")])?;
     let (there, back) = (known.paths.on(Path::Out), mirror.path(Path::Out)?);
     let alone = there.untracked.minus(&back.untracked)?.and(&lo)?.and(&back.entered)?.minus(&translated(known)?)?;
+    let passes = passes_loopback(known)?;
     let mut found = Vec::new();
     for (leaf, part) in known.untracking(Path::Out, &alone)? {
         let packet = known.example(&part, Path::Out)?;
         let missing = words::loopback(Syntax::of(leaf.base_chain));
-        found.push(loopback_pair::report(leaf.rule.place, &packet, missing));
+        found.push(loopback_pair::report(leaf.rule.place, &packet, missing, passes));
     }
     Ok(found)
+}
+
+/// Whether everything over loopback is accepted, tracked or not.
+fn passes_loopback(known: &Known<'_>) -> Result<bool> {
+    let lo = |way| known.space.interface(way, &[InterfacePattern::exact("lo")]);
+    let mut families = Vec::new();
+    for &family in &known.dump.families {
+        families.push(known.space.family(family)?);
+    }
+    let families = known.space.engine.any(families)?;
+    for (path, way) in [(Path::Out, Way::Out), (Path::In, Way::In)] {
+        let there = known.paths.on(path);
+        if !lo(way)?.and(&there.entered)?.and(&families)?.minus(&there.accepted)?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// What is routed passes prerouting in both directions. A host that forwards has rules for it, or translates what leaves.

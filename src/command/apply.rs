@@ -22,7 +22,7 @@ use crate::source::{Sources, Texts};
 use crate::spec::{Fate, Tracking};
 use crate::state::clock::KernelLife;
 use crate::state::plan::SavedPlan;
-use crate::state::{Directory, StateError, clock, crash, directory};
+use crate::state::{Directory, Sizing, StateError, clock, crash, directory};
 
 /// How often fwc looks again when the ruleset changes between look and load.
 const ATTEMPTS: u32 = 5;
@@ -234,6 +234,7 @@ impl Run<'_> {
             identity: prepared.identity(),
             within: self.arguments.confirm_within.map(|within| within.0),
             netns: self.arguments.netns.as_deref(),
+            sizing: Sizing::default(),
             at_boot: self.arguments.confirmed,
         }
     }
@@ -356,6 +357,9 @@ impl Report {
         if let Some(Confirm { within, until, command }) = &self.confirm {
             let _ =
                 writeln!(text, "  NOT CONFIRMED: rolled back at {until} unless you say `{command}` within {within}s");
+        }
+        if let Some(undo) = self.rollback.as_deref().filter(|undo| undo.starts_with("is not possible")) {
+            let _ = writeln!(text, "  `fwc rollback` {undo}");
         }
         let sizing = &policy.sizing;
         if sizing.max.is_some() || sizing.buckets.is_some() || !sizing.timeouts.is_empty() {

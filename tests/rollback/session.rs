@@ -90,10 +90,29 @@ fn a_table_that_would_not_come_back_is_not_replaced_on_trial() {
     is_refused(&ran, 3, "FWC514");
     assert!(ran.stderr.contains("the set seen changes by itself"), "{ran}");
     assert_eq!(host.rules(), before);
-    host.fwc(&["apply", &host.new.path()]).expect_success("without a promise");
+    let said = host.fwc(&["apply", &host.new.path()]).expect_success("without a promise");
+    assert!(said.contains("`fwc rollback` is not possible: the former table was not kept"), "{said}");
     let after = host.rules();
     is_refused(&host.fwc(&["rollback"]), 1, "FWC514");
     assert_eq!(host.rules(), after);
+}
+
+#[test]
+fn former_settings_are_written_back() {
+    let (host, before) = Host::with_old("settings");
+    let (path, other) = ("/proc/sys/net/netfilter/nf_conntrack_generic_timeout", host.state("no-setting"));
+    host.namespace.set_sysctl("net/netfilter/nf_conntrack_generic_timeout", "321");
+    host.fwc(&["apply", &host.new.path()]).expect_success("the new spec");
+    // As an apply that changes them writes it down. What is no setting of the network is left alone.
+    let mut account = host.account();
+    account["previous"]["sizing"] = serde_json::json!({ path: "321", other.display().to_string(): "x" });
+    std::fs::write(host.state("account.json"), account.to_string()).expect("the account");
+    host.namespace.set_sysctl("net/netfilter/nf_conntrack_generic_timeout", "123");
+    let ran = host.fwc(&["rollback", "--format", "json"]);
+    let said: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!(said["unset"], serde_json::json!([format!("{} = x", other.display())]), "{ran}");
+    assert_eq!(host.namespace.enter(|| std::fs::read_to_string(path)).expect("the setting"), "321\n");
+    assert!(!other.exists() && host.rules() == before);
 }
 
 /// A shell in a session of its own that applies and then stays, as a login does. Gives its process group once the rules are loaded.

@@ -37,6 +37,8 @@ pub(crate) struct Wanted<'a> {
     /// In how many seconds it has to be confirmed.
     pub(crate) within: Option<u32>,
     pub(crate) netns: Option<&'a str>,
+    /// Settings that the apply changes, with their former values: a rollback writes them back.
+    pub(crate) sizing: Sizing,
     /// Whether it is a boot that loads the confirmed spec.
     pub(crate) at_boot: bool,
 }
@@ -122,7 +124,7 @@ impl<'a> Undoable<'a> {
             identity: &wanted.identity,
             texts: wanted.texts,
             former: &former,
-            sizing: Sizing::default(),
+            sizing: wanted.sizing.clone(),
             within: wanted.within,
             again: wanted.at_boot && self.journal.account.applied.as_ref().is_some_and(is_same),
         };

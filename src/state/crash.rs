@@ -10,6 +10,7 @@ pub const STEPS: &[&str] = &[
     "loading-written",
     "watchdog-starts",
     "watchdog-ready",
+    "sized",
     "loaded",
     "verified",
     "settled-half",

@@ -75,6 +75,7 @@ fn an_apply_that_dies_at_a_step() {
         "previous-written",
         "loading-half",
         "loading-written",
+        "sized",
         "loaded",
         "verified",
         "settled-half",
@@ -117,6 +118,29 @@ fn a_pending_apply_that_dies_at_a_step() {
     let not_here = ["watchdog-starts", "confirm-half", "confirm-written"];
     let expected: Vec<&str> = STEPS.iter().copied().filter(|step| !not_here.contains(step)).collect();
     assert_eq!(reached, expected);
+}
+
+/// The sizes of the conntrack table belong to the rules: they come and go with them.
+#[test]
+fn sizes_go_with_the_rules() {
+    let (host, old) = Host::with_old("sizes");
+    let spec = Spec::new(&format!("{}conntrack: {{timeouts: {{udp: 33s}}}}\n", super::NEW));
+    let path = "/proc/sys/net/netfilter/nf_conntrack_udp_timeout";
+    let timeout = || host.namespace.enter(|| std::fs::read_to_string(path)).expect("the setting");
+    let former = timeout();
+    assert!(died(&host, "sized", &["apply", &spec.path()]));
+    assert!(timeout() == "33\n" && host.rules() == old);
+    let ran = host.fwc(&["confirm"]);
+    assert!(ran.stderr.contains("FWC519") && timeout() == former && host.rules() == old, "{ran}");
+
+    host.fwc(&["apply", &spec.path()]).expect_success("the sizes");
+    assert_eq!(timeout(), "33\n");
+    host.fwc(&["rollback"]).expect_success("rollback");
+    assert_eq!((timeout(), host.rules()), (former.clone(), old.clone()));
+
+    host.fwc(&["apply", &spec.path(), "--confirm-within", "1s"]).expect_success("the sizes on trial");
+    host.comes_to(&old);
+    assert_eq!(timeout(), former);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
+# systemd looks into /usr/local/lib and /usr/lib.
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 FUZZ_SECONDS ?= 600
 # What is not linked needs no libFuzzer, which takes a minute and a C++ compiler.
 FUZZ_CHECK = CUSTOM_LIBFUZZER_PATH=/dev/null
@@ -14,14 +16,15 @@ else
 HOW = the test binaries run as root: they make network namespaces
 endif
 
-.PHONY: help setup build demo test differential lint deny bench bless fuzz install
+.PHONY: help setup build demo test differential lint deny bench bless fuzz install uninstall
 
 help:
 	@echo 'make demo     installs what is missing, builds, shows the main job in private network namespaces'
 	@echo 'make test     installs what is missing, runs all tests (as root: they make network namespaces)'
 	@echo 'make differential  sends packets of ever new specs through the kernel, for SECONDS=$(SECONDS) from SEED=$(SEED)'
 	@echo 'make build    builds the release binary, $(RELEASE)/fwc'
-	@echo 'make install  installs it, the schema and the examples under DESTDIR and PREFIX ($(PREFIX))'
+	@echo 'make install  installs it, its manual, unit, schema and examples under DESTDIR and PREFIX ($(PREFIX))'
+	@echo 'make uninstall  removes what make install has put there, and nothing else'
 	@echo 'make setup    installs the Debian packages that build and tests need, where they are missing'
 	@echo 'make lint     formatting, clippy and documentation, all without warnings'
 	@echo 'make deny     licences, sources and bans of the dependencies (needs cargo-deny)'
@@ -76,4 +79,20 @@ install:
 	test -x $(RELEASE)/fwc || $(MAKE) build
 	install -D -m 755 $(RELEASE)/fwc $(DESTDIR)$(PREFIX)/bin/fwc
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/fwc $(wildcard schemas/*.json)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/fwc packaging/FILES.md
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/fwc/examples $(wildcard examples/*.yaml examples/*.txt)
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,$(dir $(COMPLETIONS)) man/man1) $(DESTDIR)$(UNITDIR)
+	$(RELEASE)/fwc man --output $(DESTDIR)$(PREFIX)/share/man/man1
+	$(RELEASE)/fwc completions bash >$(DESTDIR)$(PREFIX)/share/$(word 1,$(COMPLETIONS))
+	$(RELEASE)/fwc completions zsh >$(DESTDIR)$(PREFIX)/share/$(word 2,$(COMPLETIONS))
+	$(RELEASE)/fwc completions fish >$(DESTDIR)$(PREFIX)/share/$(word 3,$(COMPLETIONS))
+	sed 's|/usr/local/bin|$(PREFIX)/bin|' packaging/fwc.service >$(DESTDIR)$(UNITDIR)/fwc.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/fwc.service $(addprefix $(DESTDIR)$(PREFIX)/share/,$(COMPLETIONS))
+
+COMPLETIONS = bash-completion/completions/fwc zsh/site-functions/_fwc fish/vendor_completions.d/fwc.fish
+
+# Not /etc/fwc and /var/lib/fwc, which are the administrator's; packaging/FILES.md has the whole way out.
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/fwc $(DESTDIR)$(UNITDIR)/fwc.service $(addprefix $(DESTDIR)$(PREFIX)/share/,$(COMPLETIONS))
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/fwc.1 $(DESTDIR)$(PREFIX)/share/man/man1/fwc-*.1
+	rm -rf $(DESTDIR)$(PREFIX)/share/fwc $(DESTDIR)$(PREFIX)/share/doc/fwc

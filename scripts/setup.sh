@@ -6,7 +6,7 @@ set -euo pipefail
 # What a package brings, and the package. "lib:" names a pkg-config module, the rest are programs and the C library.
 build=(make:make cc:gcc libc:libc6-dev ld:binutils pkg-config:pkg-config lib:libmnl:libmnl-dev lib:libnftnl:libnftnl-dev)
 demo=("${build[@]}" ip:iproute2 nft:nftables nginx:nginx-light curl:curl conntrack:conntrack)
-test=("${demo[@]}" iptables-nft-restore:iptables ipset:ipset wrk:wrk)
+test=("${demo[@]}" iptables-nft-restore:iptables ipset:ipset wrk:wrk systemd-analyze:systemd)
 # shellcheck disable=SC2034  # each list is read by its name
 bench=("${test[@]}" ferm:ferm)
 # shellcheck disable=SC2034

@@ -59,6 +59,10 @@ pub enum Command {
     },
     /// Print the JSON schema of specs
     Schema,
+    /// Print the completion script of a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write all of them
+    Man(ManArgs),
 }
 
 /// `fwc check`.
@@ -162,6 +166,8 @@ pub enum Target {
     Sysctl,
     /// A file for modprobe.d: the hash size of the conntrack table
     Modprobe,
+    /// A file for modules-load.d: nf_conntrack is loaded early, so that its sysctls exist when sysctl.d is read
+    ModulesLoad,
 }
 
 /// `fwc apply`.
@@ -198,4 +204,23 @@ pub struct ForeignArgs {
     /// What iptables-save, ip6tables-save and ipset save print; several files are one ruleset. `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+}
+
+/// `fwc completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// `fwc man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The command whose page it is, as in `fwc man apply`.
+    #[arg(value_name = "COMMAND", conflicts_with = "output")]
+    pub command: Option<String>,
+    /// Write the pages of all commands into this directory.
+    #[arg(long, short, value_name = "DIR/")]
+    pub output: Option<PathBuf>,
 }

@@ -8,13 +8,15 @@ use serde::Serialize;
 use super::host::load::{self, Prepared};
 use super::host::nat::Verdict;
 use super::host::sandbox::Sandbox;
-use super::host::{self, facts, stale};
+use super::host::sizing::{Change, Sized};
+use super::host::{self, facts, ownership, sizing, stale};
 use super::output::Output;
 use super::{Failure, exit};
 use crate::cli::ApplyArgs;
 use crate::compile::{self, Compiled};
 use crate::diagnostic::finding::by_code;
 use crate::diagnostic::{Diagnostic, finding};
+use crate::kernel::socket::Socket;
 use crate::kernel::transaction::TransactionError;
 use crate::spec::{Fate, Tracking};
 
@@ -34,11 +36,19 @@ pub(super) fn run(output: Output, arguments: &ApplyArgs) -> Result<ExitCode, Fai
         tell(Vec::new());
         return Ok(ExitCode::from(exit::REFUSED));
     };
+    // A sandbox is left behind, whoever wrote the spec.
+    let files = if arguments.sandbox { Vec::new() } else { ownership::check(&arguments.spec, &outcome.sources) };
+    let run = Run { arguments, compiled, forced };
+    if run.refused(&files) {
+        tell(files);
+        return Ok(ExitCode::from(exit::REFUSED));
+    }
     let mut found = Vec::new();
     let ended = sandbox.and_then(|sandbox| {
         host::enter(arguments.netns.as_deref())?;
-        Run { arguments, compiled, forced }.load(sandbox.as_ref(), &mut found)
+        run.load(sandbox.as_ref(), &mut found)
     });
+    found.splice(0..0, files);
     match ended {
         Ok(Ended::Done(report)) => {
             tell(found);
@@ -59,7 +69,13 @@ pub(super) fn run(output: Output, arguments: &ApplyArgs) -> Result<ExitCode, Fai
 
 /// The findings to go on in spite of. Only what a host says can be overruled: a spec with errors has no rules to load.
 fn forced(codes: &[String]) -> Result<Vec<&'static str>, Failure> {
-    let overridable = [&finding::live_nat::FINDING, &finding::lockout::FINDING, &finding::others_drop::FINDING];
+    let overridable = [
+        &finding::live_nat::FINDING,
+        &finding::lockout::FINDING,
+        &finding::others_drop::FINDING,
+        &finding::table_too_large::FINDING,
+        &finding::untrusted_file::FINDING,
+    ];
     codes
         .iter()
         .map(|code| match by_code(code) {
@@ -90,32 +106,72 @@ impl Run<'_> {
             sandbox.load(&prepared, &mut socket)?;
             return Ok(Ended::Done(Report::new("checked in a sandbox", self.compiled, &prepared, 1)));
         }
+        let mut sized = Sized::default();
+        let ended = self.attempts(&prepared, &mut socket, &mut sized, found);
+        if !matches!(ended, Ok(Ended::Done(_))) {
+            found.extend(sized.undo());
+        }
+        ended
+    }
+
+    fn attempts(
+        &self,
+        prepared: &Prepared,
+        socket: &mut Socket,
+        sized: &mut Sized,
+        found: &mut Vec<Diagnostic>,
+    ) -> Result<Ended, Diagnostic> {
         for attempt in 1..=ATTEMPTS {
             // Look, decide and load on one generation: what changes in between makes the kernel refuse.
             let generation = socket.generation().map_err(|error| host::kernel_failure(&error))?;
-            *found = facts::against(self.compiled, &mut socket, self.arguments.netns.is_some());
+            *found = facts::against(self.compiled, socket, self.arguments.netns.is_some());
             if self.refused(found) {
                 return Ok(Ended::Refused);
             }
-            let nat_rules = facts::nat_rules(self.compiled, &mut socket);
-            if self.arguments.dry_run {
-                load::validate(&prepared, &mut socket).map_err(|error| load::refusal(&error, attempt))?;
-                let report = Report::new("would load", self.compiled, &prepared, attempt);
-                return Ok(Ended::Done(Report { nat_rules, ..report }));
+            if self.arguments.dry_run || sizing::awaits_module(self.compiled) {
+                // The kernel loads the modules that the rules need also when it throws them away.
+                load::validate(prepared, socket).map_err(|error| load::refusal(&error, attempt))?;
             }
-            match load::commit(&prepared, &mut socket, generation) {
+            let look = sizing::look(self.compiled);
+            found.extend(look.found.iter().cloned());
+            if self.refused(found) {
+                return Ok(Ended::Refused);
+            }
+            let nat_rules = facts::nat_rules(self.compiled, socket);
+            if self.arguments.dry_run {
+                let mut report = Report::new("would load", self.compiled, prepared, attempt);
+                report.sizing = look.would_change();
+                report.nat_rules = nat_rules;
+                return Ok(Ended::Done(report));
+            }
+            sized.set(&look)?;
+            match load::commit(prepared, socket, generation) {
                 Ok(()) => {
-                    load::verify(&prepared, &mut socket)?;
-                    let mut report = Report::new("loaded", self.compiled, &prepared, attempt);
-                    report.nat_rules = nat_rules;
-                    report.stale_entries_deleted = stale::delete(self.compiled, &mut socket)?;
-                    return Ok(Ended::Done(report));
+                    let report = self.loaded(prepared, socket, sized, attempt)?;
+                    return Ok(Ended::Done(Report { nat_rules, ..report }));
                 }
                 Err(TransactionError::Superseded) => {}
                 Err(error) => return Err(load::refusal(&error, attempt)),
             }
         }
         Err(finding::concurrent_change::report(ATTEMPTS))
+    }
+
+    /// What there is to do once the rules are live.
+    fn loaded(
+        &self,
+        prepared: &Prepared,
+        socket: &mut Socket,
+        sized: &mut Sized,
+        attempt: u32,
+    ) -> Result<Report, Diagnostic> {
+        // From here on, the sizes belong to the rules that are loaded.
+        let changes = sized.keep();
+        load::verify(prepared, socket)?;
+        let mut report = Report::new("loaded", self.compiled, prepared, attempt);
+        report.sizing = changes;
+        report.stale_entries_deleted = stale::delete(self.compiled, socket)?;
+        Ok(report)
     }
 
     /// Whether anything speaks against loading that is not overruled.
@@ -145,6 +201,8 @@ struct Report {
     stale_entries_deleted: usize,
     /// The NAT rules that were looked at, the host's and the spec's, and why they touch a stateless flow or none.
     nat_rules: Vec<Verdict>,
+    /// What of the `conntrack` section was not set already.
+    sizing: Vec<Change>,
 }
 
 impl Report {
@@ -166,6 +224,7 @@ impl Report {
             attempts,
             stale_entries_deleted: 0,
             nat_rules: Vec::new(),
+            sizing: Vec::new(),
         }
     }
 
@@ -195,14 +254,13 @@ impl Report {
             let _ = writeln!(text, "  {} stale conntrack entries deleted", self.stale_entries_deleted);
         }
         text.push_str(&self.nat());
-        let sizing = &policy.sizing;
-        if sizing.max.is_some() || sizing.buckets.is_some() || !sizing.timeouts.is_empty() {
-            text.push_str(
-                "  the `conntrack` section is not applied to the live host: use `fwc compile --target sysctl` and `--target modprobe`\n",
-            );
+        let set = if self.result == "loaded" { "set" } else { "to be set" };
+        for Change { key, from, to, .. } in &self.sizing {
+            let _ = writeln!(text, "  conntrack.{key}: {set} to {to}, was {from}");
         }
         text
     }
+
     /// The NAT rules that were let through.
     fn nat(&self) -> String {
         let apart: Vec<&Verdict> = self.nat_rules.iter().filter(|one| one.touches.is_none()).collect();

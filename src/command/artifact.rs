@@ -28,7 +28,9 @@ pub(super) fn all(compiled: &Compiled) -> Vec<Artifact> {
     let sysctl = sysctl(compiled).map(|text| Artifact { target: Target::Sysctl, file: "90-fwc-conntrack.conf", text });
     let modprobe =
         modprobe(compiled).map(|text| Artifact { target: Target::Modprobe, file: "fwc-conntrack.conf", text });
-    artifacts.extend(ipset.into_iter().chain(sysctl).chain(modprobe));
+    let modules =
+        modules_load(compiled).map(|text| Artifact { target: Target::ModulesLoad, file: "fwc-modules.conf", text });
+    artifacts.extend(ipset.into_iter().chain(sysctl).chain(modprobe).chain(modules));
     artifacts
 }
 
@@ -38,6 +40,7 @@ pub(super) fn one(compiled: &Compiled, target: Target) -> Option<String> {
         Target::Nft => Some(nft_text(compiled)),
         Target::Sysctl => sysctl(compiled),
         Target::Modprobe => modprobe(compiled),
+        Target::ModulesLoad => modules_load(compiled),
         Target::Iptables | Target::Ip6tables | Target::Ipset => {
             all(compiled).into_iter().find(|artifact| artifact.target == target).map(|artifact| artifact.text)
         }
@@ -60,24 +63,32 @@ fn sysctl(compiled: &Compiled) -> Option<String> {
     }
     let mut text = title(
         compiled,
-        "Put into /etc/sysctl.d; load with `sysctl -p FILE`. The keys exist once nf_conntrack is loaded.",
+        "Put into /etc/sysctl.d; load with `sysctl -p FILE`. The keys exist once nf_conntrack is loaded: see `fwc compile --target modules-load`.",
     );
     // Writing the buckets first keeps the chains short while the table grows.
     if let Some(buckets) = buckets {
-        let _ = writeln!(text, "net.netfilter.nf_conntrack_buckets = {buckets}");
+        let _ = writeln!(text, "net.netfilter.nf_conntrack_buckets = {}", buckets.value);
     }
     if let Some(max) = max {
-        let _ = writeln!(text, "net.netfilter.nf_conntrack_max = {max}");
+        let _ = writeln!(text, "net.netfilter.nf_conntrack_max = {}", max.value);
     }
-    for (timeout, seconds) in timeouts {
+    for (timeout, seconds) in timeouts.iter().map(|timeout| timeout.value) {
         let _ = writeln!(text, "net.netfilter.{} = {}", timeout.sysctl(), seconds.0);
     }
     Some(text)
 }
 
 fn modprobe(compiled: &Compiled) -> Option<String> {
-    let buckets = compiled.policy.sizing.buckets?;
+    let buckets = compiled.policy.sizing.buckets?.value;
     let mut text = title(compiled, "Put into /etc/modprobe.d: the hash size from the moment the module is loaded.");
     let _ = writeln!(text, "options nf_conntrack hashsize={buckets}");
     Some(text)
+}
+
+/// systemd-modules-load.service runs before systemd-sysctl.service: what it loads has its sysctls when sysctl.d is read. Without this, the first
+/// rule that tracks loads nf_conntrack, long after that.
+fn modules_load(compiled: &Compiled) -> Option<String> {
+    sysctl(compiled)?;
+    let how = "Put into /etc/modules-load.d: loads nf_conntrack before sysctl.d is read, so that its keys exist.";
+    Some(format!("{}nf_conntrack\n", title(compiled, how)))
 }

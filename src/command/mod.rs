@@ -9,6 +9,7 @@ mod host;
 mod import;
 mod journey;
 mod lint;
+mod man;
 mod output;
 mod remove;
 mod status;
@@ -75,6 +76,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Lint(arguments) => lint::run(output, &arguments),
         Command::Import(arguments) => import::run(output, &arguments),
         Command::Explain { code } => explain::run(output, code.as_deref()),
+        Command::Completions(arguments) => man::completions(output, &arguments),
+        Command::Man(arguments) => man::man(output, &arguments),
         Command::Schema => output.data(&crate::schema::json()).map(|()| ExitCode::SUCCESS).map_err(Failure::from),
     };
     match done {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::sets::{AddressSets, Addresses};
 use crate::net::{Family, Interface, Name, PortSet, Protocol, Seconds};
-use crate::source::Place;
+use crate::source::{Place, Placed};
 use crate::spec::{Fate, NatConflict, Test, Timeout, Tracking};
 
 /// An entry of a policy: an index into [`Policy::entries`].
@@ -210,9 +210,9 @@ pub enum TranslationKind {
 #[derive(Debug, Clone, Default)]
 pub struct Sizing {
     /// `nf_conntrack_max`, entries.
-    pub max: Option<u32>,
+    pub max: Option<Placed<u32>>,
     /// Hash buckets.
-    pub buckets: Option<u32>,
+    pub buckets: Option<Placed<u32>>,
     /// Timeouts, sorted by name.
-    pub timeouts: Vec<(Timeout, Seconds)>,
+    pub timeouts: Vec<Placed<(Timeout, Seconds)>>,
 }

@@ -87,9 +87,14 @@ fn while_owned(namespace: &Namespace, work: impl FnOnce() + Send) {
 fn what_the_kernel_refuses_is_named_also_by_a_dry_run() {
     let namespace = Namespace::new("owned");
     while_owned(&namespace, || {
+        let timeout = || std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_udp_timeout").expect("a sysctl");
         let before = namespace.ruleset();
+        let timeout_before = namespace.enter(timeout);
         for more in [&["--format", "json"][..], &["--format", "json", "--dry-run"]] {
-            let ran = ended(try_apply(&namespace, &Spec::new(WEB), more), 3);
+            let sized = Spec::new(&format!("{WEB}conntrack: {{timeouts: {{udp: 7s}}}}\n"));
+            let ran = ended(try_apply(&namespace, &sized, more), 3);
+            // It is set before the rules are loaded, so it was put back.
+            assert_eq!(namespace.enter(timeout), timeout_before);
             assert_eq!(ran.stdout, "");
             assert_eq!(codes(&ran.stderr), ["FWC501"], "{ran}");
             let found = json(&ran.stderr)["diagnostics"][0].clone();

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::support::{Namespace, Spec, fwc};
 use super::{WEB, WRONG, ended, json};
 
-const TARGETS: [&str; 6] = ["nft", "iptables", "ip6tables", "ipset", "sysctl", "modprobe"];
+const TARGETS: [&str; 7] = ["nft", "iptables", "ip6tables", "ipset", "sysctl", "modprobe", "modules-load"];
 
 const SIZED: &str = "conntrack:\n  max: 855360\n  buckets: 427680\n  timeouts: {tcp_established: 1000s, udp: 20s, icmpv6: 5s, generic: 1h}\n";
 
@@ -82,8 +82,11 @@ fn the_modprobe_file_sets_the_hash_size() {
     let text = fwc(&["compile", &Spec::new(SIZED).path(), "-t", "modprobe"]).expect_success("fwc compile");
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(lines, ["options nf_conntrack hashsize=427680"]);
+    let text = fwc(&["compile", &Spec::new(SIZED).path(), "-t", "modules-load"]).expect_success("fwc compile");
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(lines, ["nf_conntrack"]);
     // Nothing to set is a file that sets nothing, so that a script can go on.
-    for target in ["sysctl", "modprobe"] {
+    for target in ["sysctl", "modprobe", "modules-load"] {
         let text = fwc(&["compile", &Spec::new(WEB).path(), "-t", target]).expect_success(target);
         assert!(text.lines().all(|line| line.starts_with('#')), "{text}");
     }
@@ -144,12 +147,15 @@ fn a_directory_takes_all_artifacts() {
         assert_eq!(fs::read_to_string(to.join(file)).expect(file), printed);
     }
     let sized = Spec::new(&format!("{WEB}{SIZED}"));
-    assert_eq!(write(&sized), ["fwc.nft", "rules.v4", "rules.v6", "90-fwc-conntrack.conf", "fwc-conntrack.conf"]);
+    assert_eq!(
+        write(&sized),
+        ["fwc.nft", "rules.v4", "rules.v6", "90-fwc-conntrack.conf", "fwc-conntrack.conf", "fwc-modules.conf"]
+    );
 
     let words = ["compile", &sized.path(), "--format", "json", "-o", to.to_str().expect("text")];
     let said = json(&fwc(&words).expect_success("fwc compile"));
     assert_eq!((said["format"].as_str(), said["version"].as_u64()), (Some("fwc-compile"), Some(1)));
-    assert_eq!(said["written"].as_array().expect("a list").len(), 5);
+    assert_eq!(said["written"].as_array().expect("a list").len(), 6);
 }
 
 #[test]

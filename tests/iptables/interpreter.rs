@@ -176,7 +176,7 @@ fn condition(option: &str, value: &str, packet: &Packet, tracking: Tracking) -> 
         }
         // A packet here is whole or a later fragment, so only the latter has a fragment header.
         "--fragid" => value == "0:4294967295" && packet.fragment != Fragment::Whole,
-        "--dst-type" => value == "LOCAL" && packet.direction == Direction::In,
+        "--dst-type" => value == "LOCAL" && packet.is_to_own_address(),
         "--ctstate" => value.split(',').any(|state| in_state(state, packet, tracking)),
         "--ctorigdst" => packet.translated_from.is_some_and(|(from, _)| address(value, from)),
         "--ctorigdstport" => in_ports(packet.translated_from.and_then(|(_, port)| port), value),

@@ -88,7 +88,7 @@ impl Run<'_> {
                 self.whole()
                     && matches!(packet.header, PacketHeader::Tcp(_, _, flags) if flags.is_bare_syn() == *wanted)
             }
-            Condition::LocalDestination(wanted) => (packet.direction == Direction::In) == *wanted,
+            Condition::LocalDestination(wanted) => packet.is_to_own_address() == *wanted,
             Condition::State(state) => {
                 self.tracking == Tracking::Tracked
                     && match state {

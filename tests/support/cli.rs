@@ -26,7 +26,10 @@ impl Spec {
     /// Adds a file beside the spec, such as a set's list of addresses.
     #[must_use]
     pub fn file(self, name: &str, text: &str) -> Spec {
-        fs::write(self.directory.path().join(name), text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let path = self.directory.path().join(name);
+        fs::write(&path, text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        // Whatever the umask: root loads nothing that its group may write.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap_or_else(|error| panic!("{name}: {error}"));
         self
     }
 
@@ -66,7 +69,9 @@ pub fn as_nobody(within: &[&str], words: &[&str], input: &str) -> Ran {
     let folder = tempfile::tempdir().expect("a directory for the copy");
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("a mode for the directory");
     let program = folder.path().join("fwc");
-    fs::copy(env!("CARGO_BIN_EXE_fwc"), &program).expect("a copy of fwc");
+    // Another process writes it: a child of this one, started meanwhile by another test, would hold it open for writing ("text file busy").
+    let copied = run(tools::command(["cp", env!("CARGO_BIN_EXE_fwc")]).arg(&program), "");
+    copied.expect_success("a copy of fwc");
     let mut command = tools::command(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
     command.args(within).arg(program).args(words);
     run(command.env("FWC_STATE_DIR", "/nonexistent").env("NO_COLOR", "1").env_remove("SSH_CONNECTION"), input)

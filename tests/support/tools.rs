@@ -19,6 +19,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("iptables-nft-restore", "iptables"),
     ("nft", "nftables"),
     ("nginx", "nginx-light"),
+    ("make", "make"),
+    ("systemd-analyze", "systemd"),
     ("unshare", "util-linux"),
     ("wrk", "wrk"),
 ];

@@ -12,7 +12,9 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 use super::guard::Guard;
 use super::tools::{command, require_root, run};
 
-const LIMIT: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
+pub const LIMIT: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
+/// The module parameter with the buckets, machine-wide as well.
+pub const BUCKETS: &str = "/sys/module/nf_conntrack/parameters/hashsize";
 /// Beside the namespaces themselves (/run/netns), where only root writes.
 const LOCK: &str = "/run/fwc-tests.lock";
 
@@ -57,7 +59,13 @@ fn lock(how: FlockArg) -> Flock<File> {
     Flock::lock(file, how).unwrap_or_else(|(_, error)| panic!("{LOCK} cannot be locked: {error}"))
 }
 
-/// `net.netfilter.nf_conntrack_max` at a lower figure, until it is dropped or the test process dies.
+/// Puts back the limit, and the buckets where they changed: writing them moves all entries.
+const RESTORE: &str = r#"
+echo "$1" > "$2"
+[ "$(cat "$4")" = "$3" ] || echo "$3" > "$4"
+"#;
+
+/// `net.netfilter.nf_conntrack_max` and the buckets for this test alone, until it is dropped or the test process dies.
 ///
 /// Make it before the namespaces of the test, in the same thread: they then belong to its turn.
 pub struct ConntrackMax {
@@ -69,6 +77,15 @@ pub struct ConntrackMax {
 impl ConntrackMax {
     /// Waits for the other tests' namespaces to go, then allows `entries` entries per namespace.
     pub fn lower(entries: u32) -> ConntrackMax {
+        let turn = Self::own();
+        fs::write(LIMIT, entries.to_string()).unwrap_or_else(|error| {
+            panic!("{LIMIT} cannot be written: {error}; it is writable in the machine's first namespace only")
+        });
+        turn
+    }
+
+    /// Waits likewise, and changes nothing: the test itself does.
+    pub fn own() -> ConntrackMax {
         require_root();
         assert!(
             SHARED.get() == 0 && !ALONE.get(),
@@ -79,10 +96,8 @@ impl ConntrackMax {
             run(&mut command(["modprobe", "nf_conntrack"]), "").expect_success("loading nf_conntrack");
         }
         let before = conntrack_max().to_string();
-        let restore = Guard::new("echo \"$1\" > \"$2\"", &[&before, LIMIT]);
-        fs::write(LIMIT, entries.to_string()).unwrap_or_else(|error| {
-            panic!("{LIMIT} cannot be written: {error}; it is writable in the machine's first namespace only")
-        });
+        let buckets = fs::read_to_string(BUCKETS).unwrap_or_else(|error| panic!("{BUCKETS} cannot be read: {error}"));
+        let restore = Guard::new(RESTORE, &[&before, LIMIT, buckets.trim_end(), BUCKETS]);
         ALONE.set(true);
         ConntrackMax { _restore: restore, _lock: lock }
     }

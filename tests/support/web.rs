@@ -39,7 +39,7 @@ impl Nginx {
         fs::create_dir(directory.path().join("files")).expect("a directory for the files");
         let path = directory.path().join("nginx.conf");
         let program = directory.path().join(name);
-        fs::copy(find("nginx"), &program).expect("a copy of nginx");
+        std::os::unix::fs::symlink(find("nginx"), &program).expect("another name for nginx");
         fs::write(&path, config).expect("the configuration of nginx is written");
         let log = directory.path().join("error.log");
         let words = [text(&program), "-e", text(&log), "-p", text(directory.path()), "-c", text(&path)];

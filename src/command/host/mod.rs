@@ -5,7 +5,9 @@ pub(super) mod load;
 mod lockout;
 pub(super) mod nat;
 mod others;
+pub(super) mod ownership;
 pub(super) mod sandbox;
+pub(super) mod sizing;
 mod sockets;
 pub(super) mod stale;
 

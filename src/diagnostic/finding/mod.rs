@@ -52,9 +52,15 @@ pub mod reversed;
 pub mod ruleset_differs;
 pub mod set_file;
 pub mod set_of_sets;
+pub mod size_absent;
+pub mod size_not_writable;
+pub mod size_refused;
 pub mod source_port_hole;
 pub mod spec_always;
 pub mod spec_nat;
+pub mod table_below_count;
+pub mod table_large;
+pub mod table_too_large;
 pub mod test_failed;
 pub mod test_impossible;
 pub mod too_many;
@@ -68,6 +74,7 @@ pub mod unspecified_address;
 pub mod unspoken_services;
 pub mod unsupported_kernel;
 pub mod untracked_unaccepted;
+pub mod untrusted_file;
 pub mod version;
 pub mod wildcard_notrack;
 pub mod word;
@@ -122,6 +129,13 @@ pub const ALL: &[&Finding] = &[
     &others_may_drop::FINDING,
     &others_track::FINDING,
     &connections_cut::FINDING,
+    &size_not_writable::FINDING,
+    &table_too_large::FINDING,
+    &table_large::FINDING,
+    &size_absent::FINDING,
+    &size_refused::FINDING,
+    &table_below_count::FINDING,
+    &untrusted_file::FINDING,
     &kernel_refused::FINDING,
     &concurrent_change::FINDING,
     &loaded_differs::FINDING,

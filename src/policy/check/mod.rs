@@ -9,7 +9,7 @@ mod mute;
 mod nat;
 pub(super) mod tracking;
 
-pub(crate) use nat::{advice, let_through as spec_nat_let_through};
+pub(crate) use nat::{advice, bytes, let_through as spec_nat_let_through};
 
 use super::model::{Entry, Policy};
 use crate::diagnostic::Diagnostic;

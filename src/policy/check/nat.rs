@@ -96,11 +96,16 @@ const BUCKET_BYTES: u64 = 8;
 /// Seconds that the proposed TIME_WAIT lasts.
 const TIME_WAIT: u64 = 30;
 
+/// Bytes of kernel memory that a table takes when it is full.
+pub(crate) fn bytes(entries: u64, buckets: u64) -> u64 {
+    entries.saturating_mul(ENTRY_BYTES).saturating_add(buckets.saturating_mul(BUCKET_BYTES))
+}
+
 /// A table size to propose, with what it holds and costs. `now` is the live host's `nf_conntrack_max`, if known; the default is 262,144.
 pub(crate) fn advice(now: Option<u64>) -> String {
     let now = now.unwrap_or(262_144);
     let size = (now * 4).clamp(262_144, 1 << 27).next_power_of_two();
-    let megabytes = (size * (ENTRY_BYTES + BUCKET_BYTES)).div_ceil(1_000_000);
+    let megabytes = bytes(size, size).div_ceil(1_000_000);
     format!(
         "`conntrack: {{max: {size}, buckets: {size}, timeouts: {{tcp_time_wait: {TIME_WAIT}s}}}}` lasts for {} new connections \
          a second instead of {} ({now} entries, 120 s), for {megabytes} MB when full",

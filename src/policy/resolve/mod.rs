@@ -60,7 +60,7 @@ fn sizing(spec: &Spec) -> Sizing {
     else {
         return Sizing::default();
     };
-    let mut timeouts: Vec<_> = timeouts.iter().map(|timeout| timeout.value).collect();
-    timeouts.sort_unstable();
-    Sizing { max: max.map(|max| max.value), buckets: buckets.map(|buckets| buckets.value), timeouts }
+    let mut timeouts = timeouts.clone();
+    timeouts.sort_unstable_by_key(|timeout| timeout.value);
+    Sizing { max: *max, buckets: *buckets, timeouts }
 }

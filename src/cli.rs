@@ -50,6 +50,8 @@ pub enum Command {
     Status(HostArgs),
     /// Delete what fwc loaded, and nothing else
     Remove(HostArgs),
+    /// Tell whether the conntrack table is the problem, who fills it, and what would help; changes nothing
+    Doctor(DoctorArgs),
     /// Prove over all packets that the rules, and every form of them, mean what a spec says
     Verify(VerifyArgs),
     /// Run the tests of a spec: lead their packets through its rules
@@ -213,6 +215,9 @@ pub struct ApplyArgs {
     /// Load into a fresh private namespace, which is gone afterwards. Needs no root.
     #[arg(long)]
     pub sandbox: bool,
+    /// Leave the conntrack entries of flows that are no longer tracked: they stay until they time out.
+    #[arg(long, conflicts_with_all = ["sandbox", "dry_run"])]
+    pub keep_conntrack: bool,
     /// Go on in spite of this finding, as in `--force FWC401`. May be given more than once.
     #[arg(long, value_name = "CODE")]
     pub force: Vec<String>,
@@ -250,6 +255,20 @@ pub struct HostArgs {
     pub netns: Option<String>,
 }
 
+/// `fwc doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Look into this network namespace (a name under /run/netns).
+    #[arg(long, value_name = "NAME")]
+    pub netns: Option<String>,
+    /// The time between two looks at the counters, from which rates are told.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub interval: Seconds,
+    /// Print only the proposed spec.
+    #[arg(long, conflicts_with = "format")]
+    pub spec: bool,
+}
+
 /// `fwc lint` and `fwc import`.
 #[derive(Debug, Args)]
 pub struct ForeignArgs {
@@ -275,4 +294,8 @@ pub struct ManArgs {
     /// Write the pages of all commands into this directory.
     #[arg(long, short, value_name = "DIR/")]
     pub output: Option<PathBuf>,
+}
+
+fn duration(text: &str) -> Result<Seconds, String> {
+    text.parse().map_err(|invalid: Invalid| format!("{}; {}", invalid.message, invalid.help))
 }

@@ -30,6 +30,8 @@
 //! [`dump`] is one model for every ruleset, whoever wrote it down; [`proof`] leads all packets at once through it and holds the rules against what
 //! the policy means, and every form against the rules; [`import`] makes specs of foreign rulesets and finds traps in them.
 //!
+//! [`doctor`] says from facts about a host whether its conntrack table is the problem and what would help.
+//!
 //! [`compile`] strings the stages together. [`packet`] is the evaluator: it leads a packet through a ruleset and so defines what rules mean.
 //! [`diagnostic`] has every finding with its code; [`command`] does what [`cli`] was told, and only there is anything printed.
 //!
@@ -52,6 +54,7 @@ pub mod cli;
 pub mod command;
 pub mod compile;
 pub mod diagnostic;
+pub mod doctor;
 pub mod dump;
 pub mod import;
 pub mod kernel;

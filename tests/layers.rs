@@ -22,6 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["compile"],
     &["proof"],
     &["import"],
+    &["doctor"],
     &["cli"],
     &["command"],
 ];

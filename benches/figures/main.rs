@@ -5,6 +5,7 @@
 
 mod apply;
 mod check;
+mod conntrack;
 mod flood;
 mod inputs;
 mod packets;
@@ -43,7 +44,7 @@ fn main() {
     // Cargo adds this word.
     let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "--bench").collect();
     let (options, groups): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.starts_with('-'));
-    let known = ["check", "verify", "apply", "packets"];
+    let known = ["check", "verify", "apply", "conntrack", "packets"];
     if options.iter().any(|word| *word != "--quick") || groups.iter().any(|word| !known.contains(word)) {
         eprintln!("usage: benches/run [--quick] [{}]", known.join("] ["));
         std::process::exit(2);
@@ -61,6 +62,9 @@ fn main() {
     }
     if wanted("apply") {
         apply::measure(effort, &mut report);
+    }
+    if wanted("conntrack") {
+        conntrack::measure(effort, &mut report);
     }
     if wanted("packets") {
         packets::measure(effort, &mut report);

@@ -5,6 +5,7 @@ mod artifact;
 mod check;
 mod compile;
 mod confirm;
+mod doctor;
 mod explain;
 mod host;
 mod import;
@@ -67,6 +68,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let failed = match cli.command {
         Command::Apply(_)
         | Command::Confirm(_)
+        | Command::Doctor(_)
         | Command::Plan(_)
         | Command::Rollback(_)
         | Command::Status(_)
@@ -83,6 +85,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Rollback(arguments) => rollback::run(output, &arguments),
         Command::Watchdog(arguments) => Ok(watchdog::run(&arguments)),
         Command::Status(arguments) => status::run(output, &arguments),
+        Command::Doctor(arguments) => doctor::run(output, &arguments),
         Command::Remove(arguments) => remove::run(output, &arguments),
         Command::Verify(arguments) => verify::run(output, &arguments),
         Command::Test(arguments) => test::run(output, &arguments),

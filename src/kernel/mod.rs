@@ -12,6 +12,7 @@ pub mod error;
 pub mod host;
 mod key_words;
 pub mod listing;
+pub mod log;
 pub mod messages;
 pub mod namespace;
 pub mod nat;

@@ -11,7 +11,7 @@ const ATTRIBUTE_HEADER: usize = 4;
 /// Clears `NLA_F_NESTED` and `NLA_F_NET_BYTEORDER`.
 const ATTRIBUTE_KIND: u16 = 0x3fff;
 /// `NLA_F_NESTED`.
-const NESTED: u16 = 0x8000;
+pub(super) const NESTED: u16 = 0x8000;
 
 /// Bytes that are not what they claim to be.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -34,6 +34,12 @@ impl Protocol {
     /// UDP.
     pub const UDP: Protocol = Protocol(17);
 
+    /// The protocol of this number in the IP header; none of ICMP's, which belong to no service.
+    #[must_use]
+    pub fn numbered(number: u8) -> Option<Protocol> {
+        (!matches!(number, 0 | 1 | 58)).then_some(Protocol(number))
+    }
+
     /// The names that a spec may use, for messages and the schema.
     pub fn names() -> impl Iterator<Item = &'static str> {
         NAMES.iter().map(|&(name, _)| name)
@@ -107,6 +113,9 @@ mod tests {
     #[test]
     fn names_and_numbers_are_the_same_thing() {
         assert_eq!("6".parse::<Protocol>().unwrap(), Protocol::TCP);
+        for number in 0..=255 {
+            assert_eq!(Protocol::numbered(number), number.to_string().parse().ok(), "{number}");
+        }
         assert_eq!("99".parse::<Protocol>().unwrap().to_string(), "99");
         for name in Protocol::names() {
             assert_eq!(name.parse::<Protocol>().unwrap().to_string(), name);

@@ -75,7 +75,7 @@ pub struct ConntrackMax {
 }
 
 impl ConntrackMax {
-    /// Waits for the other tests' namespaces to go, then allows `entries` entries per namespace.
+    /// Waits for the other tests' namespaces to go, then allows only `entries` entries per namespace.
     pub fn lower(entries: u32) -> ConntrackMax {
         let turn = Self::own();
         fs::write(LIMIT, entries.to_string()).unwrap_or_else(|error| {
@@ -84,12 +84,17 @@ impl ConntrackMax {
         turn
     }
 
+    /// The same for more entries than the machine allows: whoever fills so large a table wants the machine to itself, too.
+    pub fn raise(entries: u32) -> ConntrackMax {
+        ConntrackMax::lower(entries)
+    }
+
     /// Waits likewise, and changes nothing: the test itself does.
     pub fn own() -> ConntrackMax {
         require_root();
         assert!(
             SHARED.get() == 0 && !ALONE.get(),
-            "lower the limit before this test makes a namespace, otherwise it waits for itself"
+            "change the limit before this test makes a namespace, otherwise it waits for itself"
         );
         let lock = lock(FlockArg::LockExclusive);
         if !fs::exists(LIMIT).unwrap_or(false) {

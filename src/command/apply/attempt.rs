@@ -200,7 +200,10 @@ impl Run<'_> {
         let mut report = Report::new("loaded", self.compiled, work.prepared, attempt);
         report.sizing = changes;
         work.undoable.settle()?;
-        report.stale_entries_deleted = stale::delete(self.compiled, work.socket)?;
+        report.conntrack_kept = self.arguments.keep_conntrack;
+        if !report.conntrack_kept {
+            report.stale_entries_deleted = stale::delete(self.compiled, work.socket)?;
+        }
         report.rollback = Some(work.undoable.undo_words());
         report.confirm = work.undoable.pending().map(|pending| Confirm {
             within: pending.within,

@@ -29,6 +29,8 @@ pub(super) struct Report {
     attempts: u32,
     /// Entries of flows that are no longer tracked, deleted from the conntrack table.
     pub(super) stale_entries_deleted: usize,
+    /// They were left, as `--keep-conntrack` asks.
+    pub(super) conntrack_kept: bool,
     /// What of the `conntrack` section was not set already.
     pub(super) sizing: Vec<Change>,
     /// The NAT rules that were looked at, the host's and the spec's, and why they touch a stateless flow or none.
@@ -70,6 +72,7 @@ impl Report {
             bytes: prepared.messages.bytes.len(),
             attempts,
             stale_entries_deleted: 0,
+            conntrack_kept: false,
             sizing: Vec::new(),
             nat_rules: Vec::new(),
             rollback: None,
@@ -101,6 +104,9 @@ impl Report {
         );
         if self.stale_entries_deleted > 0 {
             let _ = writeln!(text, "  {} stale conntrack entries deleted", self.stale_entries_deleted);
+        }
+        if self.conntrack_kept {
+            text.push_str("  conntrack entries of flows that are no longer tracked stay until they time out\n");
         }
         let set = if self.result == "loaded" { "set" } else { "to be set" };
         for Change { key, from, to, .. } in &self.sizing {

@@ -81,7 +81,7 @@ fn judge<'a>(policy: &'a Policy, rule: &NatRule) -> (Option<&'a Entry>, String) 
 }
 
 /// What the rule could match. A condition that is not understood only makes it match less.
-fn footprint(rule: &NatRule) -> Footprint {
+pub(in crate::command) fn footprint(rule: &NatRule) -> Footprint {
     let matching = &rule.matching;
     Footprint {
         hooks: hooks(rule),

@@ -144,11 +144,16 @@ fn survivors_removed(
         (one.protocol.number(), from, to)
     };
     let asked: HashSet<_> = doomed.iter().map(|(one, serves)| ends_of(one, *serves)).collect();
-    let key = |entry: &conntrack::Entry| {
-        let (from, to) = entry.ports?;
-        Some((entry.protocol, SocketAddr::new(entry.source, from), SocketAddr::new(entry.destination, to)))
-    };
-    let known = conntrack::entries(socket, |entry| key(entry).is_some_and(|key| asked.contains(&key)));
-    let known: HashSet<_> = known.unwrap_or_default().iter().filter_map(key).collect();
+    let known = conntrack::each(socket, HashSet::new, |known, entry| {
+        let flow = &entry.flow;
+        if let Some((from, to)) = flow.ports {
+            let ends = (flow.protocol, SocketAddr::new(flow.source, from), SocketAddr::new(flow.destination, to));
+            if asked.contains(&ends) {
+                known.insert(ends);
+            }
+        }
+        Ok(())
+    });
+    let known = known.unwrap_or_default();
     doomed.into_iter().filter(|(one, serves)| !known.contains(&ends_of(one, *serves))).collect()
 }

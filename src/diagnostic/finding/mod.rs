@@ -7,7 +7,12 @@ pub mod cannot_restore;
 pub mod cannot_say;
 pub mod concurrent_change;
 pub mod connections_cut;
+pub mod conntrack_chains;
 pub mod conntrack_disabled;
+pub mod conntrack_filling;
+pub mod conntrack_full;
+pub mod conntrack_insert_failed;
+pub mod conntrack_was_full;
 pub mod dead_rule;
 pub mod empty;
 pub mod exact_flags;
@@ -67,6 +72,7 @@ pub mod spec_always;
 pub mod spec_nat;
 pub mod stale_plan;
 pub mod state_unusable;
+pub mod stateless_barred;
 pub mod table_below_count;
 pub mod table_large;
 pub mod table_too_large;
@@ -139,6 +145,12 @@ pub const ALL: &[&Finding] = &[
     &others_may_drop::FINDING,
     &others_track::FINDING,
     &connections_cut::FINDING,
+    &conntrack_full::FINDING,
+    &conntrack_was_full::FINDING,
+    &conntrack_filling::FINDING,
+    &conntrack_chains::FINDING,
+    &conntrack_insert_failed::FINDING,
+    &stateless_barred::FINDING,
     &size_not_writable::FINDING,
     &table_too_large::FINDING,
     &table_large::FINDING,

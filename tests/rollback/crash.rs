@@ -131,7 +131,10 @@ fn sizes_go_with_the_rules() {
     assert!(died(&host, "sized", &["apply", &spec.path()]));
     assert!(timeout() == "33\n" && host.rules() == old);
     let ran = host.fwc(&["confirm"]);
-    assert!(ran.stderr.contains("FWC519") && timeout() == former && host.rules() == old, "{ran}");
+    assert!(
+        ran.stderr.contains("killed before its rules were loaded") && timeout() == former && host.rules() == old,
+        "{ran}"
+    );
 
     host.fwc(&["apply", &spec.path()]).expect_success("the sizes");
     assert_eq!(timeout(), "33\n");

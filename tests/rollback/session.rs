@@ -134,7 +134,8 @@ fn session(host: &Host, time: &str) -> (super::support::Running, i32) {
 fn the_end_of_the_session_stops_nothing() {
     for last in [Signal::SIGHUP, Signal::SIGKILL] {
         let (host, before) = Host::with_old("hangup");
-        let (shell, group) = session(&host, "2s");
+        // Long enough to be seen on a busy machine.
+        let (shell, group) = session(&host, "10s");
         // The whole process group, and the watchdog gets the hang-up too.
         signal(host.watchdog(), Signal::SIGHUP);
         signal(host.watchdog(), Signal::SIGINT);

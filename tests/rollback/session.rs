@@ -117,7 +117,7 @@ fn former_settings_are_written_back() {
 
 /// A shell in a session of its own that applies and then stays, as a login does. Gives its process group once the rules are loaded.
 fn session(host: &Host, time: &str) -> (super::support::Running, i32) {
-    let script = "\"$0\" apply \"$1\" --confirm-within \"$2\"; sleep 1000";
+    let script = "\"$0\" apply \"$1\" --confirm-within \"$2\"; sleep 100";
     let before = host.rules();
     let (fwc, state) = (env!("CARGO_BIN_EXE_fwc"), format!("FWC_STATE_DIR={}", host.state("").display()));
     let path = host.new.path();

@@ -7,6 +7,7 @@ use super::{kernel_failure, load};
 use crate::command::watchdog;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::{cannot_restore, healed, not_permitted, pending, state_unusable};
+use crate::kernel::KernelError;
 use crate::kernel::messages::Messages;
 use crate::kernel::sizing;
 use crate::kernel::snapshot::{self, Former};
@@ -119,7 +120,11 @@ impl<'a> Undoable<'a> {
         sizes: &sizing::Former,
         socket: &mut Socket,
     ) -> Result<bool, Diagnostic> {
-        let (former, generation) = snapshot::take(socket).map_err(|error| kernel_failure(&error))?;
+        let (former, generation) = match snapshot::take(socket) {
+            // Whoever keeps changing it has done so since the look as well.
+            Err(KernelError::Unsettled { .. }) => return Ok(false),
+            taken => taken.map_err(|error| kernel_failure(&error))?,
+        };
         if generation != decided_at {
             return Ok(false);
         }

@@ -8,6 +8,8 @@ pub const HEADER: usize = 16;
 pub const NFGENMSG: usize = 4;
 /// Bytes of `struct nlattr`.
 const ATTRIBUTE_HEADER: usize = 4;
+/// Bytes that most messages fit into.
+const ROOM: usize = 128;
 /// Clears `NLA_F_NESTED` and `NLA_F_NET_BYTEORDER`.
 const ATTRIBUTE_KIND: u16 = 0x3fff;
 /// `NLA_F_NESTED`.
@@ -263,7 +265,8 @@ impl Request {
     /// Starts a message with any fixed header.
     #[must_use]
     pub fn with_header(kind: u16, flags: u16, header: &[u8]) -> Self {
-        let mut bytes = vec![0; HEADER];
+        let mut bytes = Vec::with_capacity(ROOM);
+        bytes.resize(HEADER, 0);
         patch(&mut bytes, 4, &kind.to_ne_bytes());
         patch(&mut bytes, 6, &flags.to_ne_bytes());
         bytes.extend_from_slice(header);

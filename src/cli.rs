@@ -38,8 +38,14 @@ pub enum Command {
     Check(CheckArgs),
     /// Write an artifact: nft, iptables-restore, sysctl.d or modprobe.d
     Compile(CompileArgs),
+    /// Show in what the live table differs from a spec, by service
+    Plan(PlanArgs),
     /// Load a spec into the kernel, in one transaction
     Apply(ApplyArgs),
+    /// Keep what an apply with `--confirm-within` loaded
+    Confirm(HostArgs),
+    /// Undo the last apply: put back what stood there before
+    Rollback(HostArgs),
     /// Show what is loaded: counters by service and direction, drift, table use
     Status(HostArgs),
     /// Delete what fwc loaded, and nothing else
@@ -67,6 +73,9 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Print the manual page, or write all of them
     Man(ManArgs),
+    /// Roll back an apply when its time is over. fwc starts it by itself.
+    #[command(hide = true)]
+    Watchdog(WatchdogArgs),
 }
 
 /// `fwc check`.
@@ -174,11 +183,28 @@ pub enum Target {
     ModulesLoad,
 }
 
+/// `fwc plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// A spec file or directory; `-` is standard input.
+    #[arg(value_name = "SPEC")]
+    pub spec: PathBuf,
+    /// Save the plan for `fwc apply FILE`, which loads exactly this or nothing.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// End with 0 when nothing would change, 2 when something would, 1 on an error.
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Look into this network namespace (a name under /run/netns).
+    #[arg(long, value_name = "NAME")]
+    pub netns: Option<String>,
+}
+
 /// `fwc apply`.
 #[derive(Debug, Args)]
 pub struct ApplyArgs {
-    /// A spec file or directory; `-` is standard input.
-    #[arg(value_name = "SPEC")]
+    /// A spec file or directory, or a plan that `fwc plan --out` saved; `-` is standard input.
+    #[arg(value_name = "SPEC|PLAN")]
     pub spec: PathBuf,
     /// Do everything but change the kernel.
     #[arg(long)]
@@ -195,9 +221,33 @@ pub struct ApplyArgs {
     /// Go on in spite of this finding, as in `--force FWC401`. May be given more than once.
     #[arg(long, value_name = "CODE")]
     pub force: Vec<String>,
+    /// Roll back unless `fwc confirm` is said in time, as in `--confirm-within 60s`.
+    #[arg(long, value_name = "TIME", value_parser = seconds, conflicts_with_all = ["dry_run", "sandbox"])]
+    pub confirm_within: Option<Seconds>,
+    /// For boot: load SPEC if it is the confirmed one, else the copy of the confirmed one.
+    #[arg(long, conflicts_with_all = ["confirm_within", "sandbox"])]
+    pub confirmed: bool,
 }
 
-/// `fwc status`, `fwc remove`.
+fn seconds(text: &str) -> Result<Seconds, String> {
+    text.parse().map_err(|invalid: Invalid| format!("{}; {}", invalid.message, invalid.help))
+}
+
+/// What `fwc apply` tells the process that will roll back.
+#[derive(Debug, Args)]
+pub struct WatchdogArgs {
+    /// The state directory.
+    #[arg(long)]
+    pub state: PathBuf,
+    /// The number of the apply.
+    #[arg(long)]
+    pub number: u64,
+    /// The network namespace to go to first.
+    #[arg(long)]
+    pub netns: Option<String>,
+}
+
+/// `fwc status`, `fwc remove`, `fwc confirm`, `fwc rollback`.
 #[derive(Debug, Args)]
 pub struct HostArgs {
     /// Look into this network namespace (a name under /run/netns).

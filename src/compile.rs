@@ -11,7 +11,7 @@ use crate::lower::lower;
 use crate::parse;
 use crate::policy::{Policy, Role, resolve};
 use crate::ruleset::Ruleset;
-use crate::source::{Place, Sources};
+use crate::source::{FileId, Place, Sources, Texts};
 use crate::spec::Spec;
 
 /// A spec without errors, with what it means.
@@ -23,6 +23,8 @@ pub struct Compiled {
     ruleset: OnceCell<Ruleset>,
     /// The spec's first file as a whole, for what no single token says.
     pub whole: Place,
+    /// The spec's files.
+    files: Vec<FileId>,
     /// SHA-256 of all texts that make the spec up (spec and set files, in the order read), in hex.
     pub hash: String,
 }
@@ -32,6 +34,12 @@ impl Compiled {
     #[must_use]
     pub fn ruleset(&self) -> &Ruleset {
         self.ruleset.get_or_init(|| lower(&self.policy))
+    }
+
+    /// The texts of the spec, read from `path` into `sources`, to be kept.
+    #[must_use]
+    pub fn texts(&self, path: &Path, sources: &Sources) -> Texts {
+        parse::texts(path, &self.files, sources)
     }
 
     /// Where a missing service would be written: beside the last one, else anywhere in the spec.
@@ -61,6 +69,14 @@ pub fn check(path: &Path) -> Outcome {
     finish(sources, spec, diagnostics)
 }
 
+/// The same for texts that were kept.
+#[must_use]
+pub fn check_texts(texts: &Texts) -> Outcome {
+    let mut sources = Sources::default();
+    let (spec, diagnostics) = parse::read_texts(texts, &mut sources);
+    finish(sources, spec, diagnostics)
+}
+
 /// The same for a text in memory. Set files are relative to `folder`.
 #[must_use]
 pub fn check_text(name: &str, text: &str, folder: &Path) -> Outcome {
@@ -78,6 +94,7 @@ fn finish(sources: Sources, spec: Option<Spec>, mut diagnostics: Vec<Diagnostic>
     let compiled = spec.files.first().filter(|_| sound).map(|&whole| Compiled {
         ruleset: OnceCell::new(),
         whole,
+        files: spec.files.iter().map(|place| place.file).collect(),
         hash: hash(&sources),
         policy,
     });

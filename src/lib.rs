@@ -25,6 +25,7 @@
 //! | [`ruleset`] | the rules of each hook: the one truth about packets | [`lower`] | no |
 //! | [`backend`] | the rules as an nf_tables program, as text, as netlink messages, as iptables files | | no |
 //! | [`kernel`] | the live host: transactions, reading back, NAT, namespaces | | yes |
+//! | [`state`] | what fwc remembers of a host, so that every apply can be undone | | yes |
 //!
 //! [`dump`] is one model for every ruleset, whoever wrote it down; [`proof`] leads all packets at once through it and holds the rules against what
 //! the policy means, and every form against the rules; [`import`] makes specs of foreign rulesets and finds traps in them.
@@ -41,6 +42,7 @@
 //! - Tracking is decided by the server's endpoint alone, so the two legs of a flow are untracked together by construction (`src/lower/entry.rs`).
 //! - No backend decides what a rule means; it may only choose how to make it fast.
 //! - The same spec gives the same bytes.
+//! - Nothing is loaded that cannot be undone: the former table is on the disk before a transaction goes out (`src/state`).
 //! - A transaction goes to the kernel as one datagram, carries the generation of the ruleset it was decided on, and is read back.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -66,4 +68,5 @@ pub mod ruleset;
 pub mod schema;
 pub mod source;
 pub mod spec;
+pub mod state;
 pub mod sys;

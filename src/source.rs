@@ -4,9 +4,19 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Which text a place is in: an index into [`Sources`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(u32);
+
+impl FileId {
+    /// Its place among the texts of [`Sources::iter`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// A span of bytes in one text, end exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,7 +73,19 @@ impl<T: PartialEq> PartialEq for Placed<T> {
 
 impl<T: Eq> Eq for Placed<T> {}
 
+/// The texts that make a spec up, kept apart from the files that they were read from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Texts {
+    /// The folder to which paths in the spec are relative.
+    pub folder: String,
+    /// The spec's files, in the order read.
+    pub specs: Vec<Source>,
+    /// The files of its sets.
+    pub sets: Vec<Source>,
+}
+
 /// One text: a spec file, a set file, standard input, or a packet given on the command line.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// The name that a person knows it by: the path as given, `<stdin>`, …
     pub name: String,

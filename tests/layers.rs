@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["sys"],
     &["backend"],
     &["kernel"],
+    &["state"],
     &["dump"],
     &["compile"],
     &["proof"],

@@ -330,7 +330,8 @@ fn what_could_not_be_looked_at_is_told() {
     namespace.ok(["iptables-legacy", "-t", "nat", "-L", "-n"]);
     support::require(&["unshare"]);
     let within = ["unshare", "--user", "--net", "--keep-caps"];
-    let ran = namespace.enter(|| support::cli::as_nobody(&within, &["apply", "-", "--format", "json"], WEB));
+    let ran =
+        namespace.enter(|| support::cli::as_nobody(&within, &["apply", "-", "--dry-run", "--format", "json"], WEB));
     assert_eq!(ran.status, 0, "{ran}");
     let found = findings(&ran);
     assert!(found.iter().all(|found| found["code"] == "FWC404" && found["severity"] == "warning"), "{ran}");
@@ -339,6 +340,7 @@ fn what_could_not_be_looked_at_is_told() {
         "{ran}"
     );
     // Where nothing is stateless nothing had to be looked at.
-    let ran = namespace.enter(|| support::cli::as_nobody(&within, &["apply", "-", "--format", "json"], TRACKED));
+    let ran =
+        namespace.enter(|| support::cli::as_nobody(&within, &["apply", "-", "--dry-run", "--format", "json"], TRACKED));
     assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran}");
 }

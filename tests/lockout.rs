@@ -266,9 +266,10 @@ fn sudo_does_not_hide_the_session() {
     let link = Link::new("sudo");
     let spec = Spec::new(WEB);
     // The shell is the login; `env -i` strips the environment as sudo does. The last word keeps the shell where it is.
-    let script = "env -i PATH=\"$PATH\" \"$0\" apply \"$1\" --netns \"$2\" --format json; exit $?";
+    let script = "env -i PATH=\"$PATH\" FWC_STATE_DIR=\"$FWC_STATE_DIR\" \"$0\" apply \"$1\" --netns \"$2\" --format json; exit $?";
     let fwc = env!("CARGO_BIN_EXE_fwc");
     let mut login = tools::command(["sh", "-c", script, fwc, &spec.path(), link.server.name()]);
-    let ran = tools::run(login.env("SSH_CONNECTION", SESSION), "");
+    login.env("SSH_CONNECTION", SESSION).env("FWC_STATE_DIR", link.server.state_dir());
+    let ran = tools::run(&mut login, "");
     is_refused(&ran, &link.server, "the ssh session from 203.0.113.7:50022 to 203.0.113.5:22", 22);
 }

@@ -175,6 +175,10 @@ fn standard_input_other_users_and_other_commands_are_free() {
     refused_for(&fwc_with(&["apply", "-", "--netns", namespace.name(), "--format", "json"], &named), "chmod");
     // Root of a user namespace decides about nothing but that.
     mode(files.top.path(), 0o755);
-    let ran = as_nobody(&["unshare", "-Urn"], &["apply", &spec], "");
+    let ran = as_nobody(
+        &["unshare", "-Urn", "sh", "-c", "FWC_STATE_DIR=$(mktemp -d) exec \"$0\" \"$@\""],
+        &["apply", &spec],
+        "",
+    );
     assert_eq!(ran.status, 0, "{ran}");
 }

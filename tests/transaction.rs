@@ -115,7 +115,7 @@ fn rules_are_replaced_with_no_moment_without_them() {
         }
         Wrk::report(load.wait())
     });
-    assert!(applied >= 2 && counts.requests > 100, "{applied} applies, {counts:?}");
+    assert!(applied >= 1 && counts.requests > 100, "{applied} applies, {counts:?}");
     assert_eq!(counts.lost(), 0, "{applied} applies, {counts:?}");
     for way in ["input", "output"] {
         let count = |place: &str| watched(server, &format!("{place}_{way}"), "open");

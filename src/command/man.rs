@@ -45,8 +45,8 @@ pub(super) fn man(output: Output, arguments: &ManArgs) -> Result<ExitCode, Failu
     let mut root = Cli::command();
     root.build();
     if let Some(directory) = &arguments.output {
-        for command in
-            std::iter::once(&root).chain(root.get_subcommands().filter(|command| command.get_name() != "help"))
+        for command in std::iter::once(&root)
+            .chain(root.get_subcommands().filter(|command| command.get_name() != "help" && !command.is_hide_set()))
         {
             let path = directory.join(format!("{}.1", title(command)));
             write(&path, command).map_err(|error| Failure::Io(format!("writing {}", path.display()), error))?;

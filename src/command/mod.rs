@@ -4,6 +4,7 @@ mod apply;
 mod artifact;
 mod check;
 mod compile;
+mod confirm;
 mod doctor;
 mod explain;
 mod host;
@@ -12,11 +13,14 @@ mod journey;
 mod lint;
 mod man;
 mod output;
+mod plan;
 mod remove;
+mod rollback;
 mod status;
 mod test;
 mod trace;
 mod verify;
+mod watchdog;
 
 use std::io;
 use std::process::ExitCode;
@@ -62,13 +66,24 @@ pub fn run(cli: Cli) -> ExitCode {
         return ExitCode::from(exit::USAGE);
     }
     let failed = match cli.command {
-        Command::Apply(_) | Command::Doctor(_) | Command::Status(_) | Command::Remove(_) => exit::HOST,
+        Command::Apply(_)
+        | Command::Confirm(_)
+        | Command::Doctor(_)
+        | Command::Plan(_)
+        | Command::Rollback(_)
+        | Command::Status(_)
+        | Command::Remove(_)
+        | Command::Watchdog(_) => exit::HOST,
         _ => exit::REFUSED,
     };
     let done = match cli.command {
         Command::Check(arguments) => check::run(output, &arguments),
         Command::Compile(arguments) => compile::run(output, &arguments),
         Command::Apply(arguments) => apply::run(output, &arguments),
+        Command::Confirm(arguments) => confirm::run(output, &arguments),
+        Command::Plan(arguments) => plan::run(output, &arguments),
+        Command::Rollback(arguments) => rollback::run(output, &arguments),
+        Command::Watchdog(arguments) => Ok(watchdog::run(&arguments)),
         Command::Status(arguments) => status::run(output, &arguments),
         Command::Doctor(arguments) => doctor::run(output, &arguments),
         Command::Remove(arguments) => remove::run(output, &arguments),

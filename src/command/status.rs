@@ -16,12 +16,15 @@ use crate::kernel::counters::{Counter, CounterOwner, counters};
 use crate::kernel::host::conntrack;
 use crate::kernel::table;
 use crate::source::Sources;
+use crate::state::journal::watchdog;
+use crate::state::{Directory, clock, directory};
 
 pub(super) fn run(output: Output, arguments: &HostArgs) -> Result<ExitCode, Failure> {
     match look(arguments) {
         Ok(status) => {
             output.result(&status.human(), &status)?;
-            Ok(if status.state == State::AsApplied { ExitCode::SUCCESS } else { ExitCode::from(exit::REFUSED) })
+            let is_well = status.state == State::AsApplied && !status.waits.as_ref().is_some_and(|waits| waits.overdue);
+            Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::from(exit::REFUSED) })
         }
         Err(diagnostic) => {
             output.diagnostics(&Sources::default(), &[diagnostic]);
@@ -48,8 +51,37 @@ struct Status {
     state: State,
     /// The table's comment: version, spec and identity.
     comment: Option<String>,
+    /// The apply that waits to be confirmed.
+    #[serde(rename = "pending")]
+    waits: Option<Waits>,
     counters: Vec<Line>,
     conntrack: Option<Table>,
+}
+
+/// An apply that waits to be confirmed.
+#[derive(Debug, Serialize)]
+struct Waits {
+    spec: String,
+    until: String,
+    seconds_left: u64,
+    /// Whether its time is over and nobody has rolled it back.
+    overdue: bool,
+    /// Whether the process that rolls back is there.
+    armed: bool,
+}
+
+/// What waits to be confirmed, as far as this user may know.
+fn waits(netns: Option<&str>) -> Option<Waits> {
+    let directory = Directory::existing(&directory::path(netns)).ok()??;
+    let account = directory.account().ok()??;
+    let pending = account.pending.as_ref()?;
+    Some(Waits {
+        spec: account.applied.as_ref()?.spec.clone(),
+        until: clock::date(pending.until),
+        seconds_left: pending.left().as_secs(),
+        overdue: pending.is_overdue(),
+        armed: watchdog(&directory, &account).is_some(),
+    })
 }
 
 /// How full the conntrack table is: entries of this namespace, the most there may be, and buckets.
@@ -92,6 +124,7 @@ fn look(arguments: &HostArgs) -> Result<Status, Diagnostic> {
         version: 1,
         state,
         comment: live.and_then(|live| live.comment),
+        waits: waits(arguments.netns.as_deref()),
         counters: lines(&counted),
         conntrack: conntrack().map(|table| Table { count: table.count, max: table.max, buckets: table.buckets }),
     })
@@ -134,7 +167,7 @@ const LEGS: [(&str, &str, &str); 9] = [
     ("tracked_forward", "forward", "request"),
 ];
 
-fn leg(set: &str) -> (Option<&'static str>, &'static str) {
+pub(super) fn leg(set: &str) -> (Option<&'static str>, &'static str) {
     let known = LEGS.iter().find(|(start, ..)| set.starts_with(start));
     known.map_or((None, "request"), |&(_, section, direction)| (Some(section), direction))
 }
@@ -148,6 +181,21 @@ impl Status {
         });
         if let Some(comment) = &self.comment {
             let _ = writeln!(text, "  {comment}");
+        }
+        if let Some(Waits { spec, until, seconds_left, overdue, armed }) = &self.waits {
+            let _ = match (overdue, armed) {
+                (true, _) => writeln!(
+                    text,
+                    "  NOT CONFIRMED in time: the next fwc command that changes anything rolls {spec} back"
+                ),
+                (false, true) => {
+                    writeln!(text, "  NOT CONFIRMED: {spec} is rolled back at {until}, in {seconds_left}s")
+                }
+                (false, false) => writeln!(
+                    text,
+                    "  NOT CONFIRMED: {spec} is to be rolled back at {until}, but the process for it is gone: `fwc rollback` does it now"
+                ),
+            };
         }
         if let Some(table) = &self.conntrack {
             let percent = table.count.saturating_mul(100).checked_div(table.max).unwrap_or(0);

@@ -3,12 +3,14 @@
 //! Nothing here knows diagnostics: it gives typed facts and errors, and the commands say what they mean to the user.
 //! Bytes from the kernel are parsed with bounds checks only; no byte sequence can make this module panic.
 
+pub mod changes;
 pub mod conntrack;
 pub mod counters;
 pub mod difference;
 mod element;
 pub mod error;
 pub mod host;
+mod key_words;
 pub mod listing;
 pub mod log;
 pub mod messages;
@@ -20,6 +22,7 @@ pub mod ownership;
 pub mod parts;
 pub mod probe;
 pub mod sizing;
+pub mod snapshot;
 pub mod socket;
 pub mod sockets;
 pub mod table;

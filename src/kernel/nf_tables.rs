@@ -28,6 +28,10 @@ pub mod message {
     pub const NEW_ELEMENTS: u16 = SUBSYSTEM | 12;
     /// `NFT_MSG_GETSETELEM`.
     pub const GET_ELEMENTS: u16 = SUBSYSTEM | 13;
+    /// `NFT_MSG_GETOBJ`.
+    pub const GET_OBJECT: u16 = SUBSYSTEM | 19;
+    /// `NFT_MSG_GETFLOWTABLE`.
+    pub const GET_FLOWTABLE: u16 = SUBSYSTEM | 23;
     /// `NFT_MSG_GETGEN`.
     pub const GET_GENERATION: u16 = SUBSYSTEM | 16;
     /// `NFNL_MSG_BATCH_BEGIN`.
@@ -146,6 +150,10 @@ pub mod set_flag {
     pub const ANONYMOUS: u64 = 1;
     /// `NFT_SET_INTERVAL`.
     pub const INTERVAL: u64 = 4;
+    /// `NFT_SET_TIMEOUT`.
+    pub const TIMEOUT: u64 = 0x10;
+    /// `NFT_SET_EVAL`: rules add elements.
+    pub const EVALUATED: u64 = 0x20;
     /// `NFT_SET_CONCAT`.
     pub const CONCATENATED: u64 = 0x80;
 }

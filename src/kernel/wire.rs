@@ -273,6 +273,18 @@ impl Request {
         Request { bytes }
     }
 
+    /// Attributes alone, without a message around them.
+    #[must_use]
+    pub fn attributes() -> Self {
+        Request { bytes: Vec::new() }
+    }
+
+    /// What has been written so far.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Sets more flags.
     #[must_use]
     pub fn flagged(mut self, flags: u16) -> Self {
@@ -309,7 +321,7 @@ impl Request {
     /// Appends a nested attribute whose content `fill` writes.
     #[must_use]
     pub fn with_nested(self, kind: u16, fill: impl FnOnce(Request) -> Request) -> Self {
-        let inner = fill(Request { bytes: Vec::new() });
+        let inner = fill(Request::attributes());
         self.with(kind | NESTED, &inner.bytes)
     }
 

@@ -13,7 +13,7 @@ use super::report::Report;
 use super::set_file;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::{empty, unreadable};
-use crate::source::{FileId, Place, Placed, Sources};
+use crate::source::{FileId, Place, Placed, Sources, Texts};
 use crate::spec::{Entry, SetSpec};
 
 /// All spec files of one run together, in bytes.
@@ -97,18 +97,42 @@ fn directory(path: &Path) -> Option<Result<Vec<PathBuf>, Refused>> {
     })
 }
 
+/// Where the files of sets are.
+pub(super) enum Folder<'a> {
+    /// On the disk, below this one.
+    Disk(&'a Path),
+    /// Among texts that were kept.
+    Kept(&'a Texts),
+}
+
+impl Folder<'_> {
+    /// A file's name in full, and its bytes.
+    fn read(&self, path: &str) -> (String, Result<Vec<u8>, Refused>) {
+        match self {
+            Folder::Disk(folder) => {
+                let full = folder.join(path);
+                (full.display().to_string(), regular(&full, MOST_SET_BYTES))
+            }
+            Folder::Kept(texts) => {
+                let name = Path::new(&texts.folder).join(path).display().to_string();
+                let kept = texts.sets.iter().find(|set| set.name == name).map(|set| set.text.clone().into_bytes());
+                (name, kept.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound).into()))
+            }
+        }
+    }
+}
+
 /// Reads the files of the sets that have one; `folder` is that of the spec.
 pub(super) fn set_files<'a>(
     sets: impl Iterator<Item = &'a mut Entry<SetSpec>>,
-    folder: &Path,
+    folder: &Folder<'_>,
     sources: &mut Sources,
     report: &mut Report,
 ) {
     for set in sets {
         let SetSpec::File { path, ranges } = &mut set.value else { continue };
-        let full = folder.join(&path.value);
-        let name = full.display().to_string();
-        let text = match regular(&full, MOST_SET_BYTES).map(String::from_utf8) {
+        let (name, bytes) = folder.read(&path.value);
+        let text = match bytes.map(String::from_utf8) {
             Ok(Ok(text)) => text,
             Ok(Err(error)) => {
                 not_utf8(name, &error, sources, report);

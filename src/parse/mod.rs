@@ -19,8 +19,9 @@ use std::path::Path;
 
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::empty;
-use crate::source::{FileId, Sources};
+use crate::source::{FileId, Sources, Texts};
 use crate::spec::Spec;
+use files::Folder;
 use reader::Seen;
 use report::Report;
 
@@ -40,21 +41,44 @@ struct Draft {
 /// mistakes it lacks what they concern: a refused value is absent, a set or `from` whose items are all refused is empty.
 pub fn read(path: &Path, sources: &mut Sources) -> (Option<Spec>, Vec<Diagnostic>) {
     let mut draft = Draft::default();
-    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+    let folder = folder_of(path);
     let files = files::spec_files(path, sources, &mut draft.report);
-    finish(draft, files, folder, sources)
+    finish(draft, files, &Folder::Disk(folder), sources)
 }
 
 /// Reads a spec from a text. `name` is what diagnostics call it; set files are relative to `folder`.
 pub fn read_text(name: &str, text: &str, folder: &Path, sources: &mut Sources) -> (Option<Spec>, Vec<Diagnostic>) {
     let file = sources.add(name, text);
-    finish(Draft::default(), vec![file], folder, sources)
+    finish(Draft::default(), vec![file], &Folder::Disk(folder), sources)
+}
+
+/// Reads a spec from texts that were kept.
+pub fn read_texts(texts: &Texts, sources: &mut Sources) -> (Option<Spec>, Vec<Diagnostic>) {
+    let files = texts.specs.iter().map(|spec| sources.add(spec.name.clone(), spec.text.clone())).collect();
+    finish(Draft::default(), files, &Folder::Kept(texts), sources)
+}
+
+/// The folder that a spec reads from.
+fn folder_of(path: &Path) -> &Path {
+    if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) }
+}
+
+/// The texts that were read for the spec at `path`, whose own files are these.
+#[must_use]
+pub fn texts(path: &Path, files: &[FileId], sources: &Sources) -> Texts {
+    let is_spec = |at: &usize| files.iter().any(|file| file.index() == *at);
+    let all = || sources.iter().cloned().enumerate();
+    Texts {
+        folder: folder_of(path).display().to_string(),
+        specs: all().filter(|(at, _)| is_spec(at)).map(|(_, source)| source).collect(),
+        sets: all().filter(|(at, _)| !is_spec(at)).map(|(_, source)| source).collect(),
+    }
 }
 
 fn finish(
     mut draft: Draft,
     files: Vec<FileId>,
-    folder: &Path,
+    folder: &Folder<'_>,
     sources: &mut Sources,
 ) -> (Option<Spec>, Vec<Diagnostic>) {
     for &file in &files {

@@ -206,6 +206,11 @@ impl Running {
         self.started.collect(status)
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.started.child.id()).expect("a process id")
+    }
+
     /// Whether the command has not ended yet.
     pub fn is_running(&mut self) -> bool {
         self.started.child.try_wait().expect("the command can be looked at").is_none()

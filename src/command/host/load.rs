@@ -19,6 +19,13 @@ pub(crate) struct Prepared {
     expected: Expected,
 }
 
+impl Prepared {
+    /// What the table will be, as its comment says.
+    pub(crate) fn identity(&self) -> String {
+        self.expected.identity().to_string()
+    }
+}
+
 /// The program of a spec, signed with what it will be once it is loaded.
 pub(crate) fn program(compiled: &Compiled) -> nft::Program {
     prepare(compiled).map_or_else(|_| unsigned(compiled), |prepared| prepared.program)

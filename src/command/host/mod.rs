@@ -10,6 +10,7 @@ pub(super) mod sandbox;
 pub(super) mod sizing;
 mod sockets;
 pub(super) mod stale;
+pub(super) mod undoable;
 
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::{host_failure, not_permitted, unsupported_kernel};

@@ -26,6 +26,14 @@ pub(crate) fn check(spec: &Path, sources: &Sources) -> Vec<Diagnostic> {
         .collect()
 }
 
+/// Looks at one file that root is about to load.
+pub(crate) fn check_file(path: &Path) -> Vec<Diagnostic> {
+    if !is_root() || path.as_os_str() == "-" {
+        return Vec::new();
+    }
+    distrust(path).map(|found| report(&found)).into_iter().collect()
+}
+
 fn report(Distrust { path, why }: &Distrust) -> Diagnostic {
     let path = path.display().to_string();
     match why {

@@ -174,6 +174,16 @@ impl Sized {
         std::mem::take(&mut self.changes)
     }
 
+    /// What stood there before the apply: what it has changed so far, and what it is about to change.
+    pub(crate) fn former_with(&self, look: &Look) -> Former {
+        let mut former = self.former.clone();
+        for setting in &look.changes {
+            let Some(text) = now(&setting.path) else { continue };
+            former.entry(setting.path.clone()).or_insert(text);
+        }
+        former
+    }
+
     /// Sets what a look found to be set.
     ///
     /// # Errors

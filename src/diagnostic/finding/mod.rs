@@ -3,6 +3,7 @@
 pub mod accepted_differs;
 pub mod address;
 pub mod block_too_wide;
+pub mod cannot_restore;
 pub mod cannot_say;
 pub mod concurrent_change;
 pub mod connections_cut;
@@ -20,6 +21,7 @@ pub mod form_differs;
 pub mod forward_unfiltered;
 pub mod given_twice;
 pub mod half_pair;
+pub mod healed;
 pub mod host_bits;
 pub mod host_failure;
 pub mod import_refused;
@@ -38,15 +40,20 @@ pub mod mute_host;
 pub mod name;
 pub mod nat_shape;
 pub mod neighbour_drop;
+pub mod never_confirmed;
 pub mod not_permitted;
 pub mod not_understood;
 pub mod not_yaml;
+pub mod nothing_pending;
+pub mod nothing_to_undo;
 pub mod notrack_nat;
 pub mod number;
+pub mod other_confirmed;
 pub mod others_drop;
 pub mod others_may_drop;
 pub mod others_track;
 pub mod packet;
+pub mod pending;
 pub mod pmtu_black_hole;
 pub mod port;
 pub mod port_shape;
@@ -63,6 +70,8 @@ pub mod size_refused;
 pub mod source_port_hole;
 pub mod spec_always;
 pub mod spec_nat;
+pub mod stale_plan;
+pub mod state_unusable;
 pub mod stateless_barred;
 pub mod table_below_count;
 pub mod table_large;
@@ -82,6 +91,7 @@ pub mod unsupported_kernel;
 pub mod untracked_unaccepted;
 pub mod untrusted_file;
 pub mod version;
+pub mod watchdog_failed;
 pub mod wildcard_notrack;
 pub mod word;
 pub mod wrong_shape;
@@ -153,6 +163,16 @@ pub const ALL: &[&Finding] = &[
     &loaded_differs::FINDING,
     &not_permitted::FINDING,
     &host_failure::FINDING,
+    &pending::FINDING,
+    &nothing_pending::FINDING,
+    &nothing_to_undo::FINDING,
+    &state_unusable::FINDING,
+    &cannot_restore::FINDING,
+    &watchdog_failed::FINDING,
+    &stale_plan::FINDING,
+    &other_confirmed::FINDING,
+    &never_confirmed::FINDING,
+    &healed::FINDING,
     &test_failed::FINDING,
     &test_impossible::FINDING,
     &kernel_disagrees::FINDING,

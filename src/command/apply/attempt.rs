@@ -1,0 +1,220 @@
+//! Looking at the host and loading, again and again until the ruleset holds still in between.
+
+use std::path::Path;
+
+use super::report::{Confirm, Report};
+use crate::cli::ApplyArgs;
+use crate::command::host::load::{self, Prepared};
+use crate::command::host::nat::Verdict;
+use crate::command::host::sandbox::Sandbox;
+use crate::command::host::sizing::Sized;
+use crate::command::host::undoable::{Undoable, Wanted, netns_words};
+use crate::command::host::{self, facts, sizing, stale};
+use crate::compile::Compiled;
+use crate::diagnostic::{Diagnostic, finding};
+use crate::kernel::socket::{Generation, Socket};
+use crate::kernel::transaction::TransactionError;
+use crate::source::Texts;
+use crate::state::clock::KernelLife;
+use crate::state::plan::SavedPlan;
+use crate::state::{clock, crash};
+
+/// How often fwc looks again when the ruleset changes between look and load.
+const ATTEMPTS: u32 = 5;
+
+/// An apply.
+pub(super) struct Run<'a> {
+    pub(super) arguments: &'a ApplyArgs,
+    pub(super) compiled: &'a Compiled,
+    pub(super) texts: Texts,
+    pub(super) planned: Option<SavedPlan>,
+    pub(super) forced: Vec<&'static str>,
+}
+
+/// How it ended, if nothing failed.
+pub(super) enum Ended {
+    Done(Box<Report>),
+    Refused,
+}
+
+/// What a run works with.
+struct Work<'w> {
+    prepared: &'w Prepared,
+    socket: &'w mut Socket,
+    undoable: Undoable<'w>,
+    sized: Sized,
+}
+
+/// Whether an attempt may load.
+enum Look {
+    /// On the ruleset of this generation.
+    Ready(Generation, Vec<Verdict>),
+    Refused,
+    /// The ruleset has changed meanwhile.
+    Changed,
+}
+
+impl Run<'_> {
+    /// Loads, and gives what the last look at the host found.
+    pub(super) fn load(&self, sandbox: Option<&Sandbox>, found: &mut Vec<Diagnostic>) -> Result<Ended, Diagnostic> {
+        let prepared = load::prepare(self.compiled)?;
+        let mut socket = host::socket()?;
+        if let Some(sandbox) = sandbox {
+            sandbox.load(&prepared, &mut socket)?;
+            return Ok(Ended::Done(Box::new(Report::new("checked in a sandbox", self.compiled, &prepared, 1))));
+        }
+        if self.arguments.dry_run {
+            return self.try_out(&prepared, &mut socket, found);
+        }
+        let wanted = self.wanted(&prepared);
+        let Some(undoable) = Undoable::open(&wanted, &mut socket, found)? else { return Ok(Ended::Refused) };
+        let mut work = Work { prepared: &prepared, socket: &mut socket, undoable, sized: Sized::default() };
+        let ended = self.attempts(&mut work, found);
+        if !matches!(ended, Ok(Ended::Done(_))) {
+            found.extend(work.sized.undo());
+        }
+        ended
+    }
+
+    fn attempts(&self, work: &mut Work<'_>, found: &mut Vec<Diagnostic>) -> Result<Ended, Diagnostic> {
+        let healed = found.len();
+        for attempt in 1..=ATTEMPTS {
+            found.truncate(healed);
+            let (generation, nat_rules) = match self.look(work, found, attempt) {
+                Ok(Look::Ready(generation, nat_rules)) => (generation, nat_rules),
+                Ok(Look::Changed) => continue,
+                Ok(Look::Refused) => {
+                    work.undoable.abandon();
+                    return Ok(Ended::Refused);
+                }
+                Err(failure) => {
+                    work.undoable.abandon();
+                    return Err(failure);
+                }
+            };
+            match load::commit(work.prepared, work.socket, generation) {
+                Ok(()) => {
+                    let mut report = self.loaded(work, attempt)?;
+                    report.nat_rules = nat_rules;
+                    return Ok(Ended::Done(Box::new(report)));
+                }
+                Err(TransactionError::Superseded) => {}
+                Err(error) => {
+                    work.undoable.abandon();
+                    return Err(load::refusal(&error, attempt));
+                }
+            }
+        }
+        work.undoable.abandon();
+        Err(finding::concurrent_change::report(ATTEMPTS))
+    }
+
+    /// Looks, decides, and makes everything ready on one generation: what changes in between makes the kernel refuse.
+    fn look(&self, work: &mut Work<'_>, found: &mut Vec<Diagnostic>, attempt: u32) -> Result<Look, Diagnostic> {
+        let generation = work.socket.generation().map_err(|error| host::kernel_failure(&error))?;
+        found.extend(self.stale(generation, work.prepared));
+        if self.refused(found) {
+            return Ok(Look::Refused);
+        }
+        found.extend(facts::against(self.compiled, work.socket, self.arguments.netns.is_some()));
+        if self.refused(found) {
+            return Ok(Look::Refused);
+        }
+        if sizing::awaits_module(self.compiled) {
+            // The kernel loads the modules that the rules need also when it throws them away.
+            load::validate(work.prepared, work.socket).map_err(|error| load::refusal(&error, attempt))?;
+        }
+        let sizes = sizing::look(self.compiled);
+        found.extend(sizes.found.iter().cloned());
+        if self.refused(found) {
+            return Ok(Look::Refused);
+        }
+        let nat_rules = facts::nat_rules(self.compiled, work.socket);
+        if !work.undoable.begin(generation, &work.sized.former_with(&sizes), work.socket)? {
+            return Ok(Look::Changed);
+        }
+        work.sized.set(&sizes)?;
+        crash::point("sized");
+        Ok(Look::Ready(generation, nat_rules))
+    }
+
+    /// Why the saved plan no longer fits, if it does not.
+    fn stale(&self, generation: Generation, prepared: &Prepared) -> Option<Diagnostic> {
+        let plan = self.planned.as_ref()?;
+        let why = if plan.kernel != KernelLife::here() {
+            "it was made in another network namespace, or before the host restarted"
+        } else if plan.generation != generation.0 {
+            "the host's nf_tables rules have changed since"
+        } else if plan.identity != prepared.identity() {
+            "this fwc makes other rules of the spec than the one that planned"
+        } else {
+            return None;
+        };
+        Some(finding::stale_plan::report(&self.arguments.spec.display().to_string(), why))
+    }
+
+    /// Everything but changing the kernel.
+    fn try_out(
+        &self,
+        prepared: &Prepared,
+        socket: &mut Socket,
+        found: &mut Vec<Diagnostic>,
+    ) -> Result<Ended, Diagnostic> {
+        *found = facts::against(self.compiled, socket, self.arguments.netns.is_some());
+        let generation = socket.generation().map_err(|error| host::kernel_failure(&error))?;
+        found.extend(self.stale(generation, prepared));
+        if self.refused(found) {
+            return Ok(Ended::Refused);
+        }
+        load::validate(prepared, socket).map_err(|error| load::refusal(&error, 1))?;
+        let sizes = sizing::look(self.compiled);
+        found.extend(sizes.found.iter().cloned());
+        if self.refused(found) {
+            return Ok(Ended::Refused);
+        }
+        let mut report = Report::new("would load", self.compiled, prepared, 1);
+        report.sizing = sizes.would_change();
+        report.nat_rules = facts::nat_rules(self.compiled, socket);
+        Ok(Ended::Done(Box::new(report)))
+    }
+
+    fn wanted(&self, prepared: &Prepared) -> Wanted<'_> {
+        let planned = self.planned.as_ref().map(|plan| Path::new(plan.spec.as_str()));
+        Wanted {
+            spec: planned.unwrap_or(&self.arguments.spec),
+            spec_sha256: &self.compiled.hash,
+            texts: &self.texts,
+            identity: prepared.identity(),
+            within: self.arguments.confirm_within.map(|within| within.0),
+            netns: self.arguments.netns.as_deref(),
+            at_boot: self.arguments.confirmed,
+        }
+    }
+
+    /// The kernel has taken it. From here on, the sizes belong to the rules that are loaded.
+    fn loaded(&self, work: &mut Work<'_>, attempt: u32) -> Result<Report, Diagnostic> {
+        crash::point("loaded");
+        let changes = work.sized.keep();
+        load::verify(work.prepared, work.socket)?;
+        crash::point("verified");
+        let mut report = Report::new("loaded", self.compiled, work.prepared, attempt);
+        report.sizing = changes;
+        work.undoable.settle()?;
+        report.conntrack_kept = self.arguments.keep_conntrack;
+        if !report.conntrack_kept {
+            report.stale_entries_deleted = stale::delete(self.compiled, work.socket)?;
+        }
+        report.rollback = Some(work.undoable.undo_words());
+        report.confirm = work.undoable.pending().map(|pending| Confirm {
+            within: pending.within,
+            until: clock::date(pending.until),
+            command: format!("fwc confirm{}", netns_words(self.arguments.netns.as_deref())),
+        });
+        Ok(report)
+    }
+
+    /// Whether anything speaks against loading that is not overruled.
+    pub(super) fn refused(&self, found: &[Diagnostic]) -> bool {
+        found.iter().any(|found| found.is_error() && !self.forced.contains(&found.finding.code))
+    }
+}

@@ -1,0 +1,181 @@
+//! Applying so that it can be undone: the former table is kept, the intent written down, the watchdog armed, and only then anything is loaded.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{kernel_failure, load};
+use crate::command::watchdog;
+use crate::diagnostic::Diagnostic;
+use crate::diagnostic::finding::{cannot_restore, healed, not_permitted, pending, state_unusable};
+use crate::kernel::KernelError;
+use crate::kernel::messages::Messages;
+use crate::kernel::sizing;
+use crate::kernel::snapshot::{self, Former};
+use crate::kernel::socket::{Generation, Socket};
+use crate::kernel::transaction::Transaction;
+use crate::source::Texts;
+use crate::state::journal::{Intent, Journal};
+use crate::state::{Pending, Sizing, StateError, clock, directory};
+
+/// How long to wait for another fwc.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An apply with the journal open.
+pub(crate) struct Undoable<'a> {
+    journal: Journal,
+    wanted: &'a Wanted<'a>,
+    armed: bool,
+}
+
+/// What is to be applied, and how.
+pub(crate) struct Wanted<'a> {
+    /// The path as it was given.
+    pub(crate) spec: &'a Path,
+    /// SHA-256 of the texts.
+    pub(crate) spec_sha256: &'a str,
+    pub(crate) texts: &'a Texts,
+    /// What the table will be.
+    pub(crate) identity: String,
+    /// In how many seconds it has to be confirmed.
+    pub(crate) within: Option<u32>,
+    pub(crate) netns: Option<&'a str>,
+    /// Whether it is a boot that loads the confirmed spec.
+    pub(crate) at_boot: bool,
+}
+
+/// The journal of this namespace, put right; none where fwc never applied anything.
+pub(crate) fn journal(
+    netns: Option<&str>,
+    socket: &mut Socket,
+    found: &mut Vec<Diagnostic>,
+) -> Result<Option<Journal>, Diagnostic> {
+    let failed = |error: StateError| failure(&error, "nothing was changed");
+    let opened = Journal::open_existing(&directory::path(netns), PATIENCE).map_err(failed)?;
+    opened.map(|journal| put_right(journal, socket, found)).transpose()
+}
+
+fn put_right(mut journal: Journal, socket: &mut Socket, found: &mut Vec<Diagnostic>) -> Result<Journal, Diagnostic> {
+    let healed = journal.heal(socket).map_err(|error| failure(&error, "nothing was changed"))?;
+    found.extend(healed.map(|healed| healed::report(healed.words())));
+    Ok(journal)
+}
+
+/// Why the state could not be used, and what became of the rules.
+pub(crate) fn failure(error: &StateError, consequence: &str) -> Diagnostic {
+    match error {
+        StateError::Io(path, why) if why.kind() == std::io::ErrorKind::PermissionDenied => not_permitted::report(
+            format!("{} is not for this user", path.display()),
+            "run fwc as root, or name a directory of your own in FWC_STATE_DIR",
+        ),
+        StateError::Kernel(error) => kernel_failure(error),
+        StateError::Restore(error) => load::refusal(error, 1),
+        StateError::Lost(why) => cannot_restore::undo(why),
+        error => state_unusable::report(&error.to_string(), consequence),
+    }
+}
+
+/// What to write behind a command so that it is about the same namespace.
+pub(crate) fn netns_words(netns: Option<&str>) -> String {
+    netns.map_or(String::new(), |name| format!(" --netns {name}"))
+}
+
+impl<'a> Undoable<'a> {
+    /// Opens the journal. An apply that is pending ends in a diagnostic among `found`, which refuses.
+    pub(crate) fn open(
+        wanted: &'a Wanted<'a>,
+        socket: &mut Socket,
+        found: &mut Vec<Diagnostic>,
+    ) -> Result<Option<Self>, Diagnostic> {
+        // Who may not load hears of that first.
+        let nothing = Messages::default();
+        Transaction::new(&nothing).validate(socket).map_err(|error| load::refusal(&error, 1))?;
+        let opened = Journal::open(&directory::path(wanted.netns), PATIENCE);
+        let journal = put_right(opened.map_err(|error| failure(&error, "nothing was loaded"))?, socket, found)?;
+        if let (Some(waits), Some(applied)) = (&journal.account.pending, &journal.account.applied) {
+            let netns = netns_words(wanted.netns);
+            found.push(pending::report(&applied.spec, &clock::date(waits.until), waits.left().as_secs(), &netns));
+            return Ok(None);
+        }
+        Ok(Some(Undoable { journal, wanted, armed: false }))
+    }
+
+    /// Makes an apply on the ruleset of this generation undoable; false when that ruleset is gone already.
+    /// `sizes` are the former values of settings that the apply changes: a rollback writes them back.
+    pub(crate) fn begin(
+        &mut self,
+        decided_at: Generation,
+        sizes: &sizing::Former,
+        socket: &mut Socket,
+    ) -> Result<bool, Diagnostic> {
+        let begun = self.try_begin(decided_at, sizes, socket);
+        if begun.is_err() {
+            self.journal.abandon();
+        }
+        begun
+    }
+
+    fn try_begin(
+        &mut self,
+        decided_at: Generation,
+        sizes: &sizing::Former,
+        socket: &mut Socket,
+    ) -> Result<bool, Diagnostic> {
+        let (former, generation) = match snapshot::take(socket) {
+            // Whoever keeps changing it has done so since the look as well.
+            Err(KernelError::Unsettled { .. }) => return Ok(false),
+            taken => taken.map_err(|error| kernel_failure(&error))?,
+        };
+        if generation != decided_at {
+            return Ok(false);
+        }
+        let wanted = self.wanted;
+        if let (Former::Lost(why), Some(_)) = (&former, wanted.within) {
+            return Err(cannot_restore::refused(why));
+        }
+        let is_same = |applied: &crate::state::Applied| applied.spec_sha256 == wanted.spec_sha256;
+        let intent = Intent {
+            spec: &wanted.spec.display().to_string(),
+            spec_sha256: wanted.spec_sha256,
+            identity: &wanted.identity,
+            texts: wanted.texts,
+            former: &former,
+            sizing: Sizing::of(sizes),
+            within: wanted.within,
+            again: wanted.at_boot && self.journal.account.applied.as_ref().is_some_and(is_same),
+        };
+        let number = self.journal.begin(&intent).map_err(|error| failure(&error, "nothing was loaded"))?;
+        if wanted.within.is_some() && !self.armed {
+            watchdog::start(&self.journal.directory, number, wanted.netns)?;
+            self.armed = true;
+            crate::state::crash::point("watchdog-ready");
+        }
+        Ok(true)
+    }
+
+    /// Nothing was loaded.
+    pub(crate) fn abandon(&mut self) {
+        self.journal.abandon();
+    }
+
+    /// It was loaded.
+    pub(crate) fn settle(&mut self) -> Result<(), Diagnostic> {
+        let loaded = "the rules are loaded, and the next fwc command will write it down";
+        self.journal.settle().map_err(|error| failure(&error, loaded))
+    }
+
+    /// The apply that waits to be confirmed now.
+    pub(crate) fn pending(&self) -> Option<&Pending> {
+        self.journal.account.pending.as_ref()
+    }
+
+    /// What `fwc rollback` would do, in words.
+    pub(crate) fn undo_words(&self) -> String {
+        use crate::state::FormerTable::{Lost, Nothing, Table};
+        match self.journal.account.previous.as_ref().map(|previous| &previous.table) {
+            Some(Table { .. }) => "puts the former table back".to_string(),
+            Some(Nothing) => "removes the table, as there was none before".to_string(),
+            Some(Lost(why)) => format!("is not possible: the former table was not kept ({why})"),
+            None => "has nothing to undo".to_string(),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `fwc plan SPEC`: in what the live table differs from the spec, by service.
+
+mod report;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::host::{self, load};
+use super::output::Output;
+use super::{Failure, exit};
+use crate::cli::PlanArgs;
+use crate::compile::{self, Compiled, Outcome};
+use crate::diagnostic::Diagnostic;
+use crate::diagnostic::finding::host_failure;
+use crate::kernel::changes::{Change, changes};
+use crate::kernel::listing::own_table;
+use crate::kernel::socket::{Generation, Socket};
+use crate::kernel::table;
+use crate::state::clock::KernelLife;
+use crate::state::plan::SavedPlan;
+use report::Report;
+
+/// `--detailed-exitcode`: there are differences.
+const DIFFERS: u8 = 2;
+/// How often fwc looks again when the ruleset changes meanwhile.
+const ATTEMPTS: u32 = 5;
+
+pub(super) fn run(output: Output, arguments: &PlanArgs) -> Result<ExitCode, Failure> {
+    let outcome = compile::check(&arguments.spec);
+    let tell = |found: &[Diagnostic]| {
+        output.diagnostics(&outcome.sources, &[outcome.diagnostics.as_slice(), found].concat());
+    };
+    let Some(compiled) = &outcome.compiled else {
+        tell(&[]);
+        return Ok(ExitCode::from(exit::REFUSED));
+    };
+    let looked = match look(arguments, compiled) {
+        Ok(looked) => looked,
+        Err(diagnostic) => {
+            tell(&[diagnostic]);
+            // With this flag, 1 is the one word for an error.
+            return Ok(ExitCode::from(if arguments.detailed_exitcode { exit::REFUSED } else { exit::HOST }));
+        }
+    };
+    tell(&[]);
+    if let Some(out) = &arguments.out {
+        let plan = saved(arguments, compiled, &outcome, &looked);
+        plan.write(out).map_err(|error| Failure::Io(format!("writing {}", out.display()), error))?;
+    }
+    let report = Report::new(compiled, &looked, arguments.out.as_deref());
+    output.result(&report.human(), &report)?;
+    let differs = arguments.detailed_exitcode && !report.is_same();
+    Ok(if differs { ExitCode::from(DIFFERS) } else { ExitCode::SUCCESS })
+}
+
+/// What the live table and the spec's differ in, at one generation.
+struct Looked {
+    changes: Vec<Change>,
+    generation: Generation,
+    /// The live table's identity.
+    live: Option<String>,
+    /// What the table will be.
+    identity: String,
+}
+
+fn look(arguments: &PlanArgs, compiled: &Compiled) -> Result<Looked, Diagnostic> {
+    host::enter(arguments.netns.as_deref())?;
+    let prepared = load::prepare(compiled)?;
+    let mut socket = host::socket()?;
+    for _ in 0..ATTEMPTS {
+        let generation = socket.generation().map_err(|error| host::kernel_failure(&error))?;
+        let looked = look_once(&mut socket, &prepared, generation)?;
+        if socket.generation().map_err(|error| host::kernel_failure(&error))? == generation {
+            return Ok(looked);
+        }
+    }
+    Err(crate::diagnostic::finding::concurrent_change::report(ATTEMPTS))
+}
+
+fn look_once(socket: &mut Socket, prepared: &load::Prepared, generation: Generation) -> Result<Looked, Diagnostic> {
+    let listed = own_table(socket).map_err(|error| host::kernel_failure(&error))?;
+    let live = table::live(socket).map_err(|error| host::kernel_failure(&error))?;
+    let changes = changes(&listed, &prepared.messages.bytes).map_err(|why| {
+        host_failure::report(format!("the live table cannot be compared: {why}"), "please report this with the spec")
+    })?;
+    Ok(Looked { changes, generation, live: live.map(|live| live.identity.to_string()), identity: prepared.identity() })
+}
+
+fn saved(arguments: &PlanArgs, compiled: &Compiled, outcome: &Outcome, looked: &Looked) -> SavedPlan {
+    let is_stdin = arguments.spec.as_os_str() == "-";
+    let full = if is_stdin { None } else { arguments.spec.canonicalize().ok() };
+    let spec: &Path = full.as_deref().unwrap_or(&arguments.spec);
+    SavedPlan {
+        format: SavedPlan::FORMAT.to_string(),
+        version: 1,
+        spec: spec.display().to_string(),
+        spec_sha256: compiled.hash.clone(),
+        identity: looked.identity.clone(),
+        kernel: KernelLife::here(),
+        generation: looked.generation.0,
+        live: looked.live.clone(),
+        texts: compiled.texts(&arguments.spec, &outcome.sources),
+    }
+}

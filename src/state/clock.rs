@@ -1,0 +1,88 @@
+//! Time and identity that outlive a process: the clock that also counts suspended time, the boot, the network namespace.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::time::{ClockId, clock_gettime};
+use procfs::process::Process;
+use serde::{Deserialize, Serialize};
+
+/// Time since the machine started, suspended time included. Nobody can set it.
+#[must_use]
+pub fn since_boot() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
+}
+
+/// Seconds since 1970, for people.
+#[must_use]
+pub fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// A moment as people write it, in UTC.
+#[must_use]
+pub fn date(unix: u64) -> String {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(unix)).to_string()
+}
+
+/// Which ruleset the account speaks of: that of a network namespace, until it ends or the machine restarts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelLife {
+    /// The kernel's id of this boot.
+    pub boot: String,
+    /// The inode of the network namespace.
+    pub namespace: u64,
+}
+
+impl KernelLife {
+    /// That of the calling thread.
+    #[must_use]
+    pub fn here() -> Self {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_string();
+        let namespace = fs::metadata("/proc/thread-self/ns/net").map_or(0, |found| found.ino());
+        KernelLife { boot, namespace }
+    }
+}
+
+/// The network namespace of process 1, and so of systemd.
+#[must_use]
+pub fn host_namespace() -> Option<u64> {
+    fs::metadata("/proc/1/ns/net").ok().map(|found| found.ino())
+}
+
+/// Whether the calling thread is in the network namespace of process 1.
+#[must_use]
+pub fn is_host_namespace() -> bool {
+    host_namespace() == Some(KernelLife::here().namespace)
+}
+
+/// A process: its id, and when it started, because ids are used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessId {
+    /// Its id.
+    pub pid: i32,
+    /// When it started, in clock ticks since boot.
+    pub start: u64,
+}
+
+impl ProcessId {
+    /// The calling process.
+    #[must_use]
+    pub fn myself() -> Self {
+        let pid = nix::unistd::getpid().as_raw();
+        ProcessId { pid, start: start(pid).unwrap_or(0) }
+    }
+
+    /// Whether it still runs.
+    #[must_use]
+    pub fn is_alive(self) -> bool {
+        start(self.pid) == Some(self.start)
+    }
+}
+
+/// When a process started; `None` for one that is gone or only waits to be collected.
+fn start(pid: i32) -> Option<u64> {
+    let stat = Process::new(pid).ok()?.stat().ok()?;
+    (!matches!(stat.state, 'Z' | 'X')).then_some(stat.starttime)
+}

@@ -1,0 +1,203 @@
+//! Putting the former state back, and putting right what a crash left behind.
+
+use std::path::PathBuf;
+
+use super::account::{Account, FormerTable, Sizing, Stage};
+use super::clock::KernelLife;
+use super::journal::Journal;
+use super::{StateError, crash, log};
+use crate::backend::nft::Program;
+use crate::kernel::sizing::{self, Former};
+use crate::kernel::snapshot::{messages_of, restore, restore_nothing};
+use crate::kernel::socket::Socket;
+use crate::kernel::table;
+
+/// Where settings may be that a rollback writes back.
+const SETTINGS: [&str; 2] = ["/proc/sys/net/", "/sys/module/nf_conntrack/parameters/"];
+
+/// What stands there after a rollback.
+#[derive(Debug)]
+pub struct Undone {
+    /// Whether there is a table.
+    pub table: bool,
+    /// Settings that could not be written back.
+    pub unset: Vec<String>,
+    /// Why the account could not be written; the next command will do it again.
+    pub unwritten: Option<StateError>,
+}
+
+/// What was put right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Healed {
+    /// A pending apply had not been confirmed in time.
+    Overdue,
+    /// The machine or the namespace went down while an apply was pending or under way.
+    Restarted,
+    /// An apply had been killed after the kernel took the rules.
+    Finished,
+    /// An apply had been killed before.
+    NotLoaded,
+    /// A rollback had been killed.
+    RolledBack,
+}
+
+impl Healed {
+    /// What happened, in words.
+    #[must_use]
+    pub fn words(&self) -> &'static str {
+        match self {
+            Healed::Overdue => "the last apply was not confirmed in time; the former state is back",
+            Healed::Restarted => "the host restarted before the last apply was confirmed; it no longer counts",
+            Healed::Finished => "the last apply was killed after its rules were loaded; it counts",
+            Healed::NotLoaded => "the last apply was killed before its rules were loaded; the former state holds",
+            Healed::RolledBack => "the last rollback was killed; it is finished now",
+        }
+    }
+}
+
+impl Journal {
+    /// Whether there is an apply that can be undone.
+    #[must_use]
+    pub fn can_undo(&self) -> bool {
+        self.account.previous.is_some()
+    }
+
+    /// Puts the former table and the former settings back. `why` is for the log.
+    ///
+    /// # Errors
+    /// The former table was not kept, cannot be read, or the kernel does not take it; nothing has changed.
+    pub fn roll_back(&mut self, socket: &mut Socket, why: &str) -> Result<Undone, StateError> {
+        let (messages, sizing) = match &self.account.previous {
+            None => return Err(StateError::Lost("nothing was applied since".to_string())),
+            Some(previous) => match &previous.table {
+                FormerTable::Lost(why) => return Err(StateError::Lost(why.clone())),
+                FormerTable::Nothing => (None, previous.sizing.clone()),
+                FormerTable::Table { file, .. } => {
+                    let path = self.directory.path().join(file);
+                    let bytes = self.directory.read(file)?;
+                    let bytes = bytes.ok_or_else(|| StateError::Corrupt(path.clone(), "it is gone".to_string()))?;
+                    let messages = messages_of(bytes).map_err(|why| StateError::Corrupt(path, why.to_string()))?;
+                    (Some(messages), previous.sizing.clone())
+                }
+            },
+        };
+        self.account.stage = Stage::RollingBack;
+        // On a disk that cannot be written the rules matter more than the account.
+        let _ = self.directory.write_account(&self.account, "undo-half", "undo-written");
+        match &messages {
+            Some(messages) => restore(messages, socket),
+            None => restore_nothing(socket),
+        }
+        .map_err(StateError::Restore)?;
+        crash::point("restored");
+        let unset = write_back(&sizing);
+        let table = if messages.is_some() { "the former table is back" } else { "no table is loaded, as before" };
+        log::write(&self.directory, &format!("rolled back: {why}; {table}"));
+        for setting in &unset {
+            log::write(&self.directory, &format!("{setting} could not be set back"));
+        }
+        self.account.undone();
+        let unwritten = self.directory.write_account(&self.account, "undone-half", "undone-written").err();
+        if unwritten.is_none() {
+            self.directory.tidy(&self.account);
+        }
+        Ok(Undone { table: messages.is_some(), unset, unwritten })
+    }
+
+    /// Puts right what a crash left behind: an apply or a rollback that was killed, a pending apply whose time is over.
+    ///
+    /// # Errors
+    /// It cannot be put right now.
+    pub fn heal(&mut self, socket: &mut Socket) -> Result<Option<Healed>, StateError> {
+        let healed = self.mend(socket)?;
+        if self.account.pending.as_ref().is_some_and(super::Pending::is_overdue) {
+            self.roll_back(socket, "nobody confirmed in time, and the watchdog was gone")?;
+            return Ok(Some(Healed::Overdue));
+        }
+        Ok(healed)
+    }
+
+    /// Puts right what was killed, and lets a pending apply be.
+    ///
+    /// # Errors
+    /// It cannot be put right now.
+    pub fn mend(&mut self, socket: &mut Socket) -> Result<Option<Healed>, StateError> {
+        let here = KernelLife::here();
+        if self.account.kernel != here {
+            let healed = self.of_another_life(here);
+            self.directory.write_account(&self.account, "", "")?;
+            if let Some(healed) = &healed {
+                log::write(&self.directory, healed.words());
+            }
+            return Ok(healed);
+        }
+        Ok(match self.account.stage {
+            Stage::RollingBack => {
+                self.roll_back(socket, "the rollback before was killed")?;
+                Some(Healed::RolledBack)
+            }
+            Stage::Loading => Some(self.finish(socket)?),
+            Stage::Settled => None,
+        })
+    }
+
+    /// The ruleset that the account spoke of is gone: what was not confirmed goes with it.
+    fn of_another_life(&mut self, here: KernelLife) -> Option<Healed> {
+        let unfinished = self.account.stage != Stage::Settled || self.account.pending.is_some();
+        match self.account.before.take() {
+            Some(before) => self.account = Account { number: self.account.number, ..*before },
+            None if unfinished => self.account.undone(),
+            None => {}
+        }
+        self.account.kernel = here;
+        unfinished.then_some(Healed::Restarted)
+    }
+
+    /// Asks the kernel what became of an apply that was killed: its table carries its signature.
+    fn finish(&mut self, socket: &mut Socket) -> Result<Healed, StateError> {
+        let live = table::live(socket)?;
+        let comment = live.and_then(|live| live.comment);
+        let identity = self.account.applied.as_ref().map_or("", |applied| applied.identity.as_str());
+        let loaded = comment.and_then(|comment| Program::is_signed_with(&comment, identity)) == Some(true);
+        let healed = if loaded { Healed::Finished } else { Healed::NotLoaded };
+        if loaded {
+            self.settle()?;
+        } else {
+            self.unset();
+            self.abandon();
+        }
+        log::write(&self.directory, healed.words());
+        Ok(healed)
+    }
+}
+
+impl Journal {
+    /// Puts the settings back that an apply changed before it was killed: the rules that they were for are not there.
+    fn unset(&self) {
+        let begun = self.account.before.as_ref().is_some_and(|before| before.previous != self.account.previous);
+        let former = self.account.previous.as_ref().filter(|_| begun);
+        for setting in former.map(|previous| write_back(&previous.sizing)).unwrap_or_default() {
+            log::write(&self.directory, &format!("{setting} could not be set back"));
+        }
+    }
+}
+
+/// Writes former values of settings back, and gives those that did not take.
+fn write_back(sizing: &Sizing) -> Vec<String> {
+    let is_setting = |path: &str| SETTINGS.iter().any(|start| path.starts_with(start)) && !path.contains("..");
+    let (settings, others): (Former, Former) = sizing
+        .0
+        .iter()
+        .map(|(path, value)| (PathBuf::from(path), value.clone()))
+        .partition(|(path, _)| path.to_str().is_some_and(is_setting));
+    let refused = sizing::restore(&settings).err().unwrap_or_default();
+    others
+        .keys()
+        .cloned()
+        .chain(refused.into_iter().map(|error| error.path))
+        .map(|path| {
+            let value = sizing.0.get(&path.display().to_string()).map_or("", String::as_str);
+            format!("{} = {value}", path.display())
+        })
+        .collect()
+}

@@ -121,7 +121,9 @@ fn session(host: &Host, time: &str) -> (super::support::Running, i32) {
     let before = host.rules();
     let (fwc, state) = (env!("CARGO_BIN_EXE_fwc"), format!("FWC_STATE_DIR={}", host.state("").display()));
     let path = host.new.path();
-    let shell = host.namespace.spawn(["setsid", "env", &state, "sh", "-c", script, fwc, &path, time]);
+    // Whoever runs the tests under nohup has SIGHUP ignored, and so have all their children.
+    let shell =
+        host.namespace.spawn(["setsid", "env", "--default-signal=HUP", &state, "sh", "-c", script, fwc, &path, time]);
     eventually("the new rules", || host.rules() != before && host.account()["stage"] == "settled");
     let leader = std::fs::read_to_string(format!("/proc/{}/stat", host.watchdog())).expect("the watchdog");
     let own: i32 = leader.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(3)?.parse().ok()).unwrap();

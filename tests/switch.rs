@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
-use support::{Link, Namespace, Nginx, Spec, try_apply};
+use support::{Link, Namespace, Nginx, Spec, TRACKING, try_apply};
 
 const SPEC: &str = r#"
 policy: {input: accept}
@@ -18,15 +18,6 @@ clients:
 forward:
   backend: {to: "10.0.0.8:443", stateless: true}
 "#;
-
-const TRACKING: &str = "
-table inet before {
-    chain input {
-        type filter hook input priority filter; policy accept;
-        ct state established accept
-    }
-}
-";
 
 /// Entries that the spec makes stale, and such that are much like them.
 const STALE: [&str; 9] = [

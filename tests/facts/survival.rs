@@ -7,7 +7,7 @@ use std::time::Duration;
 use socket2::SockRef;
 
 use crate::forms::Form;
-use crate::support::{Link, Namespace};
+use crate::support::{Link, Namespace, TRACKING};
 
 const SPEC: &str = r#"
 services:
@@ -21,16 +21,6 @@ services:
   ssh: {listen: "*:22"}
 icmp: {ping: true}
 "#;
-
-/// A host that tracks everything and drops nothing.
-const TRACKING: &str = "
-table inet before {
-    chain input {
-        type filter hook input priority filter; policy accept;
-        ct state established accept
-    }
-}
-";
 
 /// More than all buffers on the way hold.
 const DOWNLOAD: usize = 16 << 20;

@@ -21,7 +21,7 @@ pub mod web;
 
 pub use cli::{Spec, Variant, apply, fwc, iptables_apply, try_apply};
 pub use link::{Link, Router};
-pub use namespace::{Namespace, Running};
+pub use namespace::{Namespace, Running, TRACKING};
 pub use packet::Packet;
 pub use probe::{Connection, Mirror, tcp_connect, tcp_connect_from, tcp_seen_as, udp_echoes, udp_seen_as};
 pub use specs::{broken, compile, examples, folders, write_files};

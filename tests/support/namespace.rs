@@ -13,6 +13,16 @@ use super::guard::Guard;
 use super::tools::{Ran, Started, command, require, run, start};
 use super::turn::Turn;
 
+/// Rules that track everything and drop nothing.
+pub const TRACKING: &str = "
+table inet before {
+    chain input {
+        type filter hook input priority filter; policy accept;
+        ct state established accept
+    }
+}
+";
+
 /// Ends what still runs in the namespace, waits for its end, and deletes the namespace.
 const CLEAN_UP: &str = r#"
 while pids=$(ip netns pids "$1") && [ -n "$pids" ]; do

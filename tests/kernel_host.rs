@@ -8,10 +8,14 @@ use std::process::Command;
 use fwc::kernel::host::{SshConnection, conntrack, local_addresses, memory};
 use fwc::kernel::namespace::{NamespaceError, enter, sandbox};
 use fwc::kernel::socket::Socket;
-use fwc::kernel::sockets::{connections, listeners};
+use fwc::kernel::sockets::{Listener, Sockets};
 use fwc::kernel::version::require_supported;
 use fwc::net::Protocol;
 use support::Namespace;
+
+fn listeners() -> Vec<Listener> {
+    Sockets::read().listeners()
+}
 
 #[test]
 fn listeners_have_their_process_and_sshd_is_known_by_its_name() {
@@ -51,7 +55,7 @@ fn udp_waits_until_it_has_a_peer() {
         assert_eq!((found[0].protocol, found[0].address), (Protocol::UDP, waits.local_addr().unwrap()));
         let tcp = TcpListener::bind("127.0.0.1:80").unwrap();
         let stream = TcpStream::connect(tcp.local_addr().unwrap()).unwrap();
-        let ends: Vec<_> = connections().map(|c| (c.protocol, c.local, c.peer)).collect();
+        let ends: Vec<_> = Sockets::read().connections().map(|c| (c.protocol, c.local, c.peer)).collect();
         let (here, there) = (stream.local_addr().unwrap(), stream.peer_addr().unwrap());
         assert!(ends.contains(&(Protocol::TCP, here, there)) && ends.contains(&(Protocol::TCP, there, here)));
         assert!(ends.contains(&(Protocol::UDP, speaks.local_addr().unwrap(), waits.local_addr().unwrap())));

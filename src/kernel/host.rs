@@ -98,6 +98,17 @@ pub fn conntrack() -> Option<ConntrackTable> {
     Some(ConntrackTable { count: read("count")?, max: read("max")?, buckets: read("buckets")? })
 }
 
+/// The ports from which Linux takes those of clients, first and last, unless the host says otherwise.
+const LOCAL_PORTS: (u16, u16) = (32768, 60999);
+
+/// The ports from which this network namespace takes those of clients, first and last.
+#[must_use]
+pub fn local_ports() -> (u16, u16) {
+    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut ports = text.split_ascii_whitespace().map_while(|word| word.parse().ok());
+    ports.next().zip(ports.next()).unwrap_or(LOCAL_PORTS)
+}
+
 /// The host's memory in bytes (`MemTotal`).
 #[must_use]
 pub fn memory() -> Option<u64> {

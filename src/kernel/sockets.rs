@@ -45,43 +45,60 @@ pub struct Connection {
     pub peer: SocketAddr,
 }
 
-/// The sockets that wait for clients.
-#[must_use]
-pub fn listeners() -> Vec<Listener> {
-    let is_waiting = |entry: &Entry| match entry.protocol {
-        Protocol::TCP => entry.listens,
-        _ => entry.peer.ip().is_unspecified(),
-    };
-    let sockets: Vec<Entry> = entries().filter(is_waiting).collect();
-    let owners = owners(sockets.iter().map(|socket| socket.inode).collect());
-    let by_systemd = ports_of_ssh_socket();
-    let listener = |socket: Entry| {
-        let owner = owners.get(&socket.inode);
-        let ssh = socket.protocol == Protocol::TCP
-            && match owner {
-                Some(owner) if owner.name.name == "systemd" => by_systemd.contains(&socket.local.port()),
-                Some(owner) => owner.is_ssh_server,
-                None => socket.local.port() == 22,
-            };
-        let process = owner.map(|owner| owner.name.clone());
-        Listener { protocol: socket.protocol, address: socket.local, process, ssh }
-    };
-    sockets.into_iter().map(listener).collect()
+/// All sockets, as they were at one moment. The kernel's lists are long on a busy host: they are read once.
+#[derive(Debug)]
+pub struct Sockets(Vec<Entry>);
+
+impl Sockets {
+    /// Reads them.
+    #[must_use]
+    pub fn read() -> Self {
+        Sockets(entries().collect())
+    }
+
+    /// The sockets that wait for clients.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<Listener> {
+        let is_waiting = |entry: &&Entry| match entry.protocol {
+            Protocol::TCP => entry.listens,
+            _ => entry.peer.ip().is_unspecified(),
+        };
+        let sockets: Vec<&Entry> = self.0.iter().filter(is_waiting).collect();
+        let owners = owners(sockets.iter().map(|socket| socket.inode).collect());
+        let by_systemd = ports_of_ssh_socket();
+        let listener = |socket: &Entry| {
+            let owner = owners.get(&socket.inode);
+            let ssh = socket.protocol == Protocol::TCP
+                && match owner {
+                    Some(owner) if owner.name.name == "systemd" => by_systemd.contains(&socket.local.port()),
+                    Some(owner) => owner.is_ssh_server,
+                    None => socket.local.port() == 22,
+                };
+            let process = owner.map(|owner| owner.name.clone());
+            Listener { protocol: socket.protocol, address: socket.local, process, ssh }
+        };
+        sockets.into_iter().map(listener).collect()
+    }
+
+    /// The connections.
+    pub fn connections(&self) -> impl Iterator<Item = Connection> + '_ {
+        let is_connected = |entry: &&Entry| match entry.protocol {
+            Protocol::TCP => entry.is_established,
+            _ => !entry.peer.ip().is_unspecified(),
+        };
+        self.0.iter().filter(is_connected).map(Entry::connection)
+    }
+
+    /// The connections that ancestors of this process hold: the way in of whoever typed the command, be it ssh, telnet or another program. Where an
+    /// ancestor's files are hidden, it is left out.
+    pub fn connections_of_ancestors(&self) -> impl Iterator<Item = Connection> + '_ {
+        let held = held_by_ancestors();
+        self.0.iter().filter(move |entry| entry.is_established && held.contains(&entry.inode)).map(Entry::connection)
+    }
 }
 
-/// The connections.
-pub fn connections() -> impl Iterator<Item = Connection> {
-    let is_connected = |entry: &Entry| match entry.protocol {
-        Protocol::TCP => entry.is_established,
-        _ => !entry.peer.ip().is_unspecified(),
-    };
-    entries().filter(is_connected).map(Entry::connection)
-}
-
-/// The connections that ancestors of this process hold: the way in of whoever typed the command, be it ssh, telnet or another program. Where an
-/// ancestor's files are hidden, it is left out.
-#[must_use]
-pub fn connections_of_ancestors() -> Vec<Connection> {
+/// The sockets that ancestors of this process hold, by their inodes.
+fn held_by_ancestors() -> HashSet<u64> {
     let mut held = HashSet::new();
     let mut next = Process::myself().and_then(|process| process.stat()).map(|stat| stat.ppid);
     // Process ids of ancestors are finite, but a process may be replaced while it is looked at.
@@ -94,11 +111,11 @@ pub fn connections_of_ancestors() -> Vec<Connection> {
         }
         next = process.stat().map(|stat| stat.ppid);
     }
-    let is_held = |entry: &Entry| entry.is_established && held.contains(&entry.inode);
-    entries().filter(is_held).map(Entry::connection).collect()
+    held
 }
 
 /// A line of /proc/net/tcp, udp or their IPv6 sisters.
+#[derive(Debug)]
 struct Entry {
     protocol: Protocol,
     local: SocketAddr,
@@ -109,7 +126,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn connection(self) -> Connection {
+    fn connection(&self) -> Connection {
         Connection { protocol: self.protocol, local: self.local, peer: self.peer }
     }
 }

@@ -16,7 +16,7 @@ mod untracked;
 mod way;
 pub mod why;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::net::{Family, Interface, PacketHeader, PacketText, TcpFlags};
 use crate::ruleset::{Hook, Rule};
@@ -130,6 +130,33 @@ impl Packet {
     /// Whether its destination is an address of this host.
     fn is_to_this_host(&self) -> bool {
         self.direction == Direction::In
+    }
+
+    /// The first packet of a flow that conntrack has not seen, whole, from one end to the other. The ports are those of `header`.
+    #[must_use]
+    pub fn opening(
+        (from, to): (SocketAddr, SocketAddr),
+        header: PacketHeader,
+        direction: Direction,
+        interface: Option<Interface>,
+    ) -> Self {
+        Packet {
+            source: from.ip(),
+            destination: to.ip(),
+            header,
+            fragment: Fragment::Whole,
+            direction,
+            interface,
+            state: State::New,
+            translated_from: None,
+        }
+    }
+
+    /// It, and what answers it.
+    #[must_use]
+    pub fn with_answer(self) -> [Self; 2] {
+        let answer = self.mirrored();
+        [self, answer]
     }
 
     /// Whether it is sent to an address that this host has. Multicast and the broadcast to everybody are received, but are nobody's address

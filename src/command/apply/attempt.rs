@@ -116,7 +116,8 @@ impl Run<'_> {
         if self.refused(found) {
             return Ok(Look::Refused);
         }
-        found.extend(facts::against(self.compiled, work.socket, self.arguments.netns.is_some()));
+        let facts = facts::against(self.compiled, work.socket, self.arguments.netns.is_some());
+        found.extend(facts.found);
         if self.refused(found) {
             return Ok(Look::Refused);
         }
@@ -129,13 +130,12 @@ impl Run<'_> {
         if self.refused(found) {
             return Ok(Look::Refused);
         }
-        let nat_rules = facts::nat_rules(self.compiled, work.socket);
         if !work.undoable.begin(generation, &work.sized.former_with(&sizes), work.socket)? {
             return Ok(Look::Changed);
         }
         work.sized.set(&sizes)?;
         crash::point("sized");
-        Ok(Look::Ready(generation, nat_rules))
+        Ok(Look::Ready(generation, facts.nat_rules))
     }
 
     /// Why the saved plan no longer fits, if it does not.
@@ -160,7 +160,8 @@ impl Run<'_> {
         socket: &mut Socket,
         found: &mut Vec<Diagnostic>,
     ) -> Result<Ended, Diagnostic> {
-        *found = facts::against(self.compiled, socket, self.arguments.netns.is_some());
+        let facts = facts::against(self.compiled, socket, self.arguments.netns.is_some());
+        *found = facts.found;
         let generation = socket.generation().map_err(|error| host::kernel_failure(&error))?;
         found.extend(self.stale(generation, prepared));
         if self.refused(found) {
@@ -174,7 +175,7 @@ impl Run<'_> {
         }
         let mut report = Report::new("would load", self.compiled, prepared, 1);
         report.sizing = sizes.would_change();
-        report.nat_rules = facts::nat_rules(self.compiled, socket);
+        report.nat_rules = facts.nat_rules;
         Ok(Ended::Done(Box::new(report)))
     }
 

@@ -15,12 +15,12 @@ use crate::kernel::conntrack::{self, Statistics};
 use crate::kernel::host::{self, ConntrackTable, local_addresses};
 use crate::kernel::nat::survey;
 use crate::kernel::socket::Socket;
-use crate::kernel::{KernelError, log, sockets, table};
+use crate::kernel::sockets::Sockets;
+use crate::kernel::{KernelError, log, table};
 use crate::net::Seconds;
 
 const SYSCTLS: &str = "/proc/sys/net";
 const COUNT: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
-const LOCAL_PORTS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
 /// Looks twice, and reads everything else meanwhile.
 pub(super) fn facts(interval: Seconds) -> Result<Facts, Diagnostic> {
@@ -34,7 +34,7 @@ pub(super) fn facts(interval: Seconds) -> Result<Facts, Diagnostic> {
         log: None,
         memory: host::memory(),
         timeouts: conntrack::timeouts(),
-        local_ports: local_ports(),
+        local_ports: host::local_ports(),
         usage: None,
         nat: Vec::new(),
         loaded: false,
@@ -111,7 +111,7 @@ fn usage(socket: &mut Socket, local_ports: (u16, u16)) -> Result<Usage, KernelEr
 /// What listens, with all addresses of a port and a process together.
 fn services() -> Vec<Service> {
     let mut services: BTreeMap<_, Vec<IpAddr>> = BTreeMap::new();
-    for listener in sockets::listeners() {
+    for listener in Sockets::read().listeners() {
         let process = listener.process.map(|process| plain(&process.name));
         let key = (listener.protocol, listener.address.port(), process);
         services.entry(key).or_default().push(listener.address.ip());
@@ -127,12 +127,6 @@ fn services() -> Vec<Service> {
 /// A process may call itself anything.
 fn plain(name: &str) -> String {
     name.chars().map(|character| if character.is_ascii_graphic() { character } else { '?' }).collect()
-}
-
-fn local_ports() -> (u16, u16) {
-    let text = fs::read_to_string(LOCAL_PORTS).unwrap_or_default();
-    let mut ports = text.split_whitespace().filter_map(|port| port.parse().ok());
-    ports.next().zip(ports.next()).unwrap_or((32768, 60999))
 }
 
 fn missing(what: &str, why: impl std::fmt::Display) -> Unseen {

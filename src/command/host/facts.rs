@@ -5,27 +5,30 @@ use crate::compile::Compiled;
 use crate::diagnostic::Diagnostic;
 use crate::kernel::host::{SshConnection, local_addresses};
 use crate::kernel::socket::Socket;
-use crate::kernel::sockets::listeners;
+use crate::kernel::sockets::Sockets;
+
+/// What a look at the host found.
+pub(crate) struct Facts {
+    pub(crate) found: Vec<Diagnostic>,
+    /// The verdict about each NAT rule on the host and in the spec, for the report.
+    pub(crate) nat_rules: Vec<nat::Verdict>,
+}
 
 /// Everything that speaks against it. In another namespace than the caller's (`--netns`) the caller's ssh session counts only
 /// if it ends there.
-pub(crate) fn against(compiled: &Compiled, socket: &mut Socket, other_namespace: bool) -> Vec<Diagnostic> {
-    let mut found = nat::check(compiled, socket);
+pub(crate) fn against(compiled: &Compiled, socket: &mut Socket, other_namespace: bool) -> Facts {
+    let (mut found, nat_rules) = nat::check(compiled, socket);
     found.extend(others::check(compiled, socket));
     let local = local_addresses();
     let here = |ssh: &SshConnection| {
         !other_namespace || local.iter().any(|local| local.address == ssh.server.ip() && !local.address.is_loopback())
     };
     let session = SshConnection::of_this_process().filter(here);
-    let listeners = listeners();
-    found.extend(lockout::cut(compiled, &lockout::sessions(session, &listeners), &local));
+    let open = Sockets::read();
+    let listeners = open.listeners();
+    found.extend(lockout::cut(compiled, &lockout::sessions(session, &open, &listeners), &local));
     found.extend(lockout::listeners(compiled, &listeners));
     found.extend(sockets::unspoken(compiled, &listeners));
-    found.extend(sockets::cut(compiled, socket, &listeners, &local));
-    found
-}
-
-/// The verdict about each NAT rule on the host and in the spec, for the report.
-pub(crate) fn nat_rules(compiled: &Compiled, socket: &mut Socket) -> Vec<nat::Verdict> {
-    nat::verdicts(compiled, socket)
+    found.extend(sockets::cut(compiled, socket, &open, &listeners, &local));
+    Facts { found, nat_rules }
 }

@@ -7,12 +7,12 @@ use crate::compile::Compiled;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::lockout;
 use crate::kernel::host::{LocalAddress, SshConnection};
-use crate::kernel::sockets::{Connection, Listener, connections, connections_of_ancestors};
+use crate::kernel::sockets::{Connection, Listener, Sockets};
 use crate::net::{AddrRange, Interface, PacketHeader, Protocol, TcpFlags};
-use crate::packet::{Fragment, Packet, evaluate};
+use crate::packet::{Packet, evaluate};
 use crate::policy::{Addresses, Role, Transport};
 use crate::ruleset::Hook;
-use crate::spec::{Direction, Fate, State};
+use crate::spec::{Direction, Fate};
 
 /// A connection over which somebody works on this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) struct Session {
 }
 
 /// Every session: the one that the environment names, those that ancestors of fwc hold, and all that are established at a port of the ssh server.
-pub(crate) fn sessions(named: Option<SshConnection>, listeners: &[Listener]) -> Vec<Session> {
+pub(crate) fn sessions(named: Option<SshConnection>, sockets: &Sockets, listeners: &[Listener]) -> Vec<Session> {
     let tcp =
         |port: u16| listeners.iter().filter(move |one| one.protocol == Protocol::TCP && one.address.port() == port);
     let is_ssh = |port: u16| tcp(port).any(|listener| listener.ssh);
@@ -42,9 +42,9 @@ pub(crate) fn sessions(named: Option<SshConnection>, listeners: &[Listener]) -> 
     };
     // What an ancestor has opened itself is no way in.
     let came_in = |connection: &Connection| tcp(connection.local.port()).next().is_some();
-    connections_of_ancestors().into_iter().filter(came_in).for_each(|one| add(session(one, true)));
+    sockets.connections_of_ancestors().filter(came_in).for_each(|one| add(session(one, true)));
     let at_ssh = |one: &Connection| one.protocol == Protocol::TCP && is_ssh(one.local.port());
-    connections().filter(at_ssh).for_each(|one| add(session(one, false)));
+    sockets.connections().filter(at_ssh).for_each(|one| add(session(one, false)));
     found
 }
 
@@ -91,18 +91,11 @@ impl Reason {
 /// Whether the rules would end a session.
 fn ends(compiled: &Compiled, session: &Session, local: &[LocalAddress]) -> Option<Reason> {
     let (client, server) = (session.client, session.server);
-    let packet = Packet {
-        source: client.ip(),
-        destination: server.ip(),
-        header: PacketHeader::Tcp(client.port(), server.port(), TcpFlags::SYN),
-        fragment: Fragment::Whole,
-        direction: Direction::In,
-        interface: interface(client.ip(), server.ip(), local),
-        state: State::New,
-        translated_from: None,
-    };
+    let header = PacketHeader::Tcp(client.port(), server.port(), TcpFlags::SYN);
+    let interface = interface(client.ip(), server.ip(), local);
+    let packet = Packet::opening((client, server), header, Direction::In, interface);
     // A session that conntrack has not seen begin is new to it, so what holds for a first packet holds for the session.
-    [packet.clone(), packet.mirrored()].iter().find_map(|packet| {
+    packet.with_answer().iter().find_map(|packet| {
         let journey = evaluate(compiled.ruleset(), packet);
         (journey.fate == Fate::Drop).then(|| match journey.steps.last().map(|step| step.hook) {
             Some(Hook::RawPrerouting) => Reason::Blocked,

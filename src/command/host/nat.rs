@@ -23,41 +23,30 @@ pub(crate) struct Verdict {
     pub(crate) why: String,
 }
 
-/// Holds the host's NAT rules against the stateless entries. Nothing stateless, nothing to say.
-pub(crate) fn check(compiled: &Compiled, socket: &mut Socket) -> Vec<Diagnostic> {
+/// Holds the host's NAT rules against the stateless entries, and gives the verdict about each of them and of the spec's own. Nothing stateless, nothing
+/// to say.
+pub(crate) fn check(compiled: &Compiled, socket: &mut Socket) -> (Vec<Diagnostic>, Vec<Verdict>) {
     let policy = &compiled.policy;
     let Some(first) = policy.entries.iter().find(|entry| entry.tracking == Tracking::Untracked) else {
-        return Vec::new();
+        return (Vec::new(), Vec::new());
     };
     let survey = survey(socket);
     let advice = table_advice(host::conntrack().map(|table| table.max));
     let mut found: Vec<Diagnostic> =
         survey.unread.iter().map(|part| unseen_host::report(&part.what, &part.why.to_string())).collect();
-    for rule in &survey.rules {
-        let (entry, why) = judge(policy, rule);
-        if entry.is_none() && policy.nat_conflict == NatConflict::Overlap {
-            continue;
-        }
-        let place = entry.unwrap_or(first).place;
-        let name = title(entry.unwrap_or(first));
-        found.push(live_nat::report(&rule.text, entry.map(title).as_deref(), &name, &why, place, &advice));
-    }
-    found
-}
-
-/// The verdict about each NAT rule that was looked at: the host's, and the spec's own.
-pub(crate) fn verdicts(compiled: &Compiled, socket: &mut Socket) -> Vec<Verdict> {
-    let policy = &compiled.policy;
-    if !policy.has_stateless() {
-        return Vec::new();
-    }
-    let live = survey(socket).rules.into_iter().map(|rule| {
+    let mut verdicts = Vec::new();
+    for rule in survey.rules {
         let (entry, why) = judge(policy, &rule);
-        Verdict { touches: entry.map(title), why, rule: rule.text }
-    });
+        let touches = entry.map(title);
+        if entry.is_some() || policy.nat_conflict != NatConflict::Overlap {
+            let told = entry.unwrap_or(first);
+            found.push(live_nat::report(&rule.text, touches.as_deref(), &title(told), &why, told.place, &advice));
+        }
+        verdicts.push(Verdict { rule: rule.text, touches, why });
+    }
     let own = spec_nat_let_through(policy).into_iter();
-    let own = own.map(|(rule, why)| Verdict { rule: format!("`nat` of the spec: {rule}"), touches: None, why });
-    live.chain(own).collect()
+    verdicts.extend(own.map(|(rule, why)| Verdict { rule: format!("`nat` of the spec: {rule}"), touches: None, why }));
+    (found, verdicts)
 }
 
 /// The stateless entry that a rule may touch, and why it does or does not.

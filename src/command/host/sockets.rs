@@ -1,7 +1,6 @@
 //! FWC405 and FWC408: services that listen and are in no entry, and open connections that the rules would end.
 
 use std::collections::HashSet;
-use std::fs;
 use std::net::SocketAddr;
 
 use super::lockout::{has_entry, interface, reaches_all};
@@ -11,21 +10,18 @@ use crate::diagnostic::finding::{connections_cut, unspoken_services};
 use crate::kernel::conntrack;
 use crate::kernel::host::{self, LocalAddress};
 use crate::kernel::socket::Socket;
-use crate::kernel::sockets::{Connection, Listener, connections};
+use crate::kernel::sockets::{Connection, Listener, Sockets};
 use crate::net::{PacketHeader, Protocol, TcpFlags};
-use crate::packet::{Fragment, Packet, evaluate};
+use crate::packet::{Packet, evaluate};
 use crate::policy::TranslationKind;
-use crate::spec::{Direction, Fate, State};
-
-/// The ports from which Linux takes those of clients, unless the host says otherwise.
-const EPHEMERAL: (u16, u16) = (32768, 60999);
+use crate::spec::{Direction, Fate};
 
 /// What listens for other hosts and is in no entry, in one warning. sshd is not among them: see FWC401.
 pub(crate) fn unspoken(compiled: &Compiled, listeners: &[Listener]) -> Option<Diagnostic> {
     if reaches_all(compiled) {
         return None;
     }
-    let ephemeral = ephemeral_ports();
+    let ephemeral = host::local_ports();
     // DHCP is accepted without being asked for. A UDP socket with a client's port is a client.
     let is_service = |one: &&Listener| match one.protocol {
         Protocol::UDP => {
@@ -62,12 +58,6 @@ fn is_redirected_to(compiled: &Compiled, protocol: Protocol, to: u16) -> bool {
     })
 }
 
-fn ephemeral_ports() -> (u16, u16) {
-    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-    let mut ports = text.split_ascii_whitespace().map_while(|word| word.parse().ok());
-    ports.next().zip(ports.next()).unwrap_or(EPHEMERAL)
-}
-
 /// How many times a packet may be held against a rule: an apply must not stand still for a host's many connections.
 const EFFORT: usize = 20_000_000;
 
@@ -75,6 +65,7 @@ const EFFORT: usize = 20_000_000;
 pub(crate) fn cut(
     compiled: &Compiled,
     socket: &mut Socket,
+    sockets: &Sockets,
     listeners: &[Listener],
     local: &[LocalAddress],
 ) -> Option<Diagnostic> {
@@ -87,7 +78,7 @@ pub(crate) fn cut(
     let abroad = |one: &Connection| !one.local.ip().is_loopback() && !one.peer.ip().is_loopback() && !ssh(one);
     let listening: HashSet<(Protocol, u16)> =
         listeners.iter().map(|listener| (listener.protocol, listener.address.port())).collect();
-    let mut all = connections().filter(abroad);
+    let mut all = sockets.connections().filter(abroad);
     let doomed: Vec<(Connection, bool)> = all
         .by_ref()
         .take(most)
@@ -116,17 +107,8 @@ fn ends(compiled: &Compiled, one: &Connection, serves: bool, local: &[LocalAddre
     } else {
         PacketHeader::Ports(one.protocol, from.port(), to.port())
     };
-    let packet = Packet {
-        source: from.ip(),
-        destination: to.ip(),
-        header,
-        fragment: Fragment::Whole,
-        direction,
-        interface,
-        state: State::New,
-        translated_from: None,
-    };
-    [packet.clone(), packet.mirrored()].iter().any(|packet| evaluate(compiled.ruleset(), packet).fate == Fate::Drop)
+    let packet = Packet::opening((from, to), header, direction, interface);
+    packet.with_answer().iter().any(|packet| evaluate(compiled.ruleset(), packet).fate == Fate::Drop)
 }
 
 /// Without those that conntrack knows, as far as the rules let known connections pass. The table is read only if there is somebody to ask about.

@@ -197,7 +197,11 @@ fn what_is_easily_overlooked_is_not_proven() {
         (output, String::new(), "-A PREROUTING -p udp -m udp --dport 53 -j CT --notrack --zone 5\n"),
         (input, "-A INPUT -p tcp -m tcp --dport 25 --jump=ACCEPT\n".to_string(), ""),
         (input, "-A INPUT -p tcp -m tcp --dport 25 -jACCEPT\n".to_string(), ""),
-        (input, "-A INPUT -p tcp -m tcp --dport 25 -m set --match-set n src -j ACCEPT\n".to_string(), ""),
+        (
+            input,
+            "-A INPUT -p tcp -m tcp --dport 25 -m set --match-set n src -m state --state NEW -j ACCEPT\n".to_string(),
+            "",
+        ),
     ];
     let folder = tempfile::tempdir().unwrap();
     let sets = folder.path().join("sets.ipset");

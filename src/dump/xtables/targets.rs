@@ -86,3 +86,26 @@ fn range<T: std::str::FromStr + Copy>(text: &str) -> Result<Option<(T, T)>, ()> 
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     Ok(Some((first.parse().map_err(|_| ())?, last.parse().map_err(|_| ())?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effects(name: &str, options: &[&str]) -> Vec<Effect> {
+        read(name, options, Family::V4).0
+    }
+
+    #[test]
+    fn notrack_is_notrack_whatever_stands_beside_it() {
+        assert_eq!(effects("CT", &["--notrack"]), [Effect::Notrack]);
+        assert_eq!(effects("CT", &["--notrack", "--zone", "5"]), [Effect::Notrack]);
+        assert!(matches!(effects("CT", &["--zone", "5"])[..], [Effect::Other(_)]));
+    }
+
+    #[test]
+    fn a_packet_that_may_die_of_it_is_not_harmless() {
+        assert!(matches!(effects("TTL", &["--ttl-set", "64"])[..], [Effect::Harmless(_)]));
+        assert!(matches!(effects("TTL", &["--ttl-set", "1"])[..], [Effect::Other(_)]));
+        assert!(matches!(effects("HL", &["--hl-dec", "1"])[..], [Effect::Other(_)]));
+    }
+}

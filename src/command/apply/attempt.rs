@@ -106,6 +106,8 @@ impl Run<'_> {
             }
         }
         work.undoable.abandon();
+        // What was seen of a ruleset that did not hold still says nothing about the one that is there.
+        found.truncate(healed);
         Err(finding::concurrent_change::report(ATTEMPTS))
     }
 

@@ -156,7 +156,8 @@ fn with_files(namespace: &Namespace, script: &str, spec: &Spec, more: &str) -> (
          for file in *; do [ ! -e $file ] || cat $file >{to}/$file; done\n[ ! -e {BUCKETS} ] || cat {BUCKETS} >{to}/buckets\nexit $ended"
     );
     let path = spec.path();
-    let words = ["unshare", "--mount", "sh", "-c", &run, "sh", env!("CARGO_BIN_EXE_fwc"), &path];
+    let state = format!("FWC_STATE_DIR={}", namespace.state_dir().display());
+    let words = ["env", &state, "unshare", "--mount", "sh", "-c", &run, "sh", env!("CARGO_BIN_EXE_fwc"), &path];
     let ran = namespace.run(words);
     let entries =
         fs::read_dir(folder.path()).expect("what the files held").map(|entry| entry.expect("an entry").path());

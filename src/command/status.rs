@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::host;
+use super::host::{self, undoable};
 use super::output::Output;
 use super::{Failure, exit};
 use crate::backend::nft::Program;
@@ -14,7 +14,6 @@ use crate::cli::HostArgs;
 use crate::diagnostic::Diagnostic;
 use crate::kernel::counters::{Counter, CounterOwner, counters};
 use crate::kernel::host::conntrack;
-use crate::kernel::table;
 use crate::source::Sources;
 use crate::state::journal::watchdog;
 use crate::state::{Directory, clock, directory};
@@ -107,7 +106,7 @@ fn look(arguments: &HostArgs) -> Result<Status, Diagnostic> {
     host::enter(arguments.netns.as_deref())?;
     let mut socket = host::socket()?;
     let failed = |error| host::kernel_failure(&error);
-    let live = table::live(&mut socket).map_err(failed)?;
+    let live = undoable::live(arguments.netns.as_deref(), &mut socket)?;
     let state = match &live {
         None => State::NotLoaded,
         Some(live) => {

@@ -45,17 +45,18 @@ const POLICY: u16 = 5;
 /// `NFTA_SET_KEY_TYPE`.
 const KEY_TYPE: u16 = 4;
 
-/// All differences between the table that a listing shows (empty where there is none) and the one that messages make.
+/// All differences between the table that is there (the messages that list it, empty where there is none, or those that made it) and the one that
+/// messages would make.
 ///
 /// # Errors
 /// Either is malformed.
-pub fn changes(listed: &[u8], sent: &[u8]) -> Result<Vec<Change>, Malformed> {
-    let (there, wanted) = (Table::of(listed, Side::Listed)?, Table::of(sent, Side::Sent)?);
+pub fn changes(side: Side, there: &[u8], sent: &[u8]) -> Result<Vec<Change>, Malformed> {
+    let (live, wanted) = (Table::of(there, side)?, Table::of(sent, Side::Sent)?);
     let mut found = BTreeSet::new();
-    chains(&there, &wanted, &mut found);
+    chains(&live, &wanted, &mut found);
     let mut differing = BTreeSet::new();
-    for name in there.normal.sets.keys().chain(wanted.normal.sets.keys()) {
-        match (there.normal.sets.get(name), wanted.normal.sets.get(name)) {
+    for name in live.normal.sets.keys().chain(wanted.normal.sets.keys()) {
+        match (live.normal.sets.get(name), wanted.normal.sets.get(name)) {
             (Some(a), Some(b)) if a.digest == b.digest && a.elements == b.elements => {}
             (Some(a), Some(b)) if a.digest != b.digest => {
                 // Another type, other flags, room for another number of elements.
@@ -67,7 +68,7 @@ pub fn changes(listed: &[u8], sent: &[u8]) -> Result<Vec<Change>, Malformed> {
             }
         }
     }
-    let (old, new) = (members(listed, &there, &differing)?, members(sent, &wanted, &differing)?);
+    let (old, new) = (members(there, &live, &differing)?, members(sent, &wanted, &differing)?);
     for (from, to, added) in [(&old, &new, false), (&new, &old, true)] {
         for (set, comment, words) in from.difference(to) {
             let what = What::Element(set.clone());

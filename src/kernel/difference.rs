@@ -1,6 +1,6 @@
 //! Where two tables differ, and what to call that place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::element::key_text;
@@ -62,6 +62,11 @@ pub(super) enum Gap {
 
 /// The first difference, if there is one.
 pub(super) fn gap(sent: &NormalTable, listed: &NormalTable) -> Option<Gap> {
+    gap_beside(sent, listed, &BTreeSet::new())
+}
+
+/// The first difference other than the elements of some sets.
+pub(super) fn gap_beside(sent: &NormalTable, listed: &NormalTable, unread: &BTreeSet<String>) -> Option<Gap> {
     match (sent.digest, listed.digest) {
         (Some(_), None) => return Some(Gap::Table(Problem::Missing)),
         (None, Some(_)) => return Some(Gap::Table(Problem::Unexpected)),
@@ -82,7 +87,10 @@ pub(super) fn gap(sent: &NormalTable, listed: &NormalTable) -> Option<Gap> {
                 rules(&a.rules, &b.rules).map(|(number, problem)| Gap::Rule { chain: name.clone(), number, problem })
             })
         })
-        .or_else(|| pairs(&sent.sets, &listed.sets).find_map(|(name, a, b)| members(name, &a.elements, &b.elements)))
+        .or_else(|| {
+            let mut read = pairs(&sent.sets, &listed.sets).filter(|(name, ..)| !unread.contains(*name));
+            read.find_map(|(name, a, b)| members(name, &a.elements, &b.elements))
+        })
 }
 
 fn by_name<T>(

@@ -21,6 +21,7 @@ pub mod normal;
 pub mod ownership;
 pub mod parts;
 pub mod probe;
+mod sample;
 pub mod sizing;
 pub mod snapshot;
 pub mod socket;

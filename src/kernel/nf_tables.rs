@@ -106,6 +106,8 @@ pub mod set {
     pub const EXPRESSION: u16 = 17;
     /// `NFTA_SET_EXPRESSIONS`.
     pub const EXPRESSIONS: u16 = 18;
+    /// `NFTA_SET_COUNT`.
+    pub const COUNT: u16 = 20;
 }
 
 /// Attributes of a message about elements.

@@ -1,16 +1,19 @@
 //! The table `inet fwc` as the kernel holds it: reading it back, comparing it with what was sent, its counters, its removal.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 
 use nix::errno::Errno;
 
 use super::KernelError;
-use super::difference::{Difference, Gap, gap, subject_of};
+use super::difference::{Difference, Gap, gap, gap_beside, subject_of};
 use super::messages::{Messages, Part, Subject};
 use super::nf_tables::{self, INET, elements, message, rule, set, table};
 use super::normal::{NormalSet, NormalTable, Side};
-use super::socket::Socket;
-use super::transaction::{Transaction, TransactionError};
+use super::sample::{LARGE, Sample};
+use super::socket::{Generation, Socket};
+use super::transaction::{Committed, Transaction, TransactionError};
 use super::wire::{self, Fields, Malformed, Message, Request};
 
 /// How often a table is read again when the ruleset changes meanwhile.
@@ -23,6 +26,22 @@ pub struct Identity(pub [u8; 32]);
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for Identity {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut bytes = [0; 32];
+        if text.len() != 2 * bytes.len() {
+            return Err(());
+        }
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            let digits = text.get(2 * at..2 * at + 2).ok_or(())?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| ())?;
+        }
+        Ok(Identity(bytes))
     }
 }
 
@@ -96,9 +115,18 @@ impl Expected {
 /// # Errors
 /// It cannot be read.
 pub fn live(socket: &mut Socket) -> Result<Option<LiveTable>, KernelError> {
-    let table = read(socket)?;
+    let (table, _) = read(socket)?;
     let identity = Identity(table.identity());
     Ok(table.digest.is_some().then_some(LiveTable { identity, comment: table.comment }))
+}
+
+/// What the table is signed with, which says what it was when it was loaded; none if it is not there or has no signature.
+///
+/// # Errors
+/// It cannot be read.
+pub fn signature(socket: &mut Socket) -> Result<Option<String>, KernelError> {
+    let tables = read_list(socket, &Request::netfilter(message::GET_TABLE, 0, INET), NormalTable::default())?;
+    Ok(tables.comment)
 }
 
 /// Reads the table back and compares it with what was sent, a million elements included.
@@ -107,17 +135,29 @@ pub fn live(socket: &mut Socket) -> Result<Option<LiveTable>, KernelError> {
 /// The first difference, or why there is no answer.
 pub fn verify_loaded(socket: &mut Socket, messages: &Messages) -> Result<Identity, VerifyError> {
     let expected = Expected::of(messages).map_err(VerifyError::Encoding)?;
-    verify(socket, messages, &expected).map(|()| expected.identity())
+    verify(socket, messages, &expected, None).map(|_| expected.identity())
 }
 
-/// The same with messages that have been decoded already.
+/// The same with messages that have been decoded already. Where `committed` says that nothing has happened since it loaded them, large sets
+/// are read back by some keys (see [`super::sample`]), everything else as a whole. Gives the generation at which the table is the one that was sent.
 ///
 /// # Errors
 /// The first difference, or why there is no answer.
-pub fn verify(socket: &mut Socket, messages: &Messages, expected: &Expected) -> Result<(), VerifyError> {
-    let listed = read(socket)?;
+pub fn verify(
+    socket: &mut Socket,
+    messages: &Messages,
+    expected: &Expected,
+    committed: Option<Committed>,
+) -> Result<Generation, VerifyError> {
+    let own = committed.filter(|committed| committed.is_last).map(|committed| committed.generation);
+    if let Some(own) = own
+        && is_as_sent(socket, messages, expected, own)?
+    {
+        return Ok(own);
+    }
+    let (listed, generation) = read(socket)?;
     let Some(gap) = gap(&expected.table, &listed) else {
-        return Ok(());
+        return Ok(generation);
     };
     let mut difference = subject_of(&gap, messages);
     if let Gap::UnexpectedElement { set, digest } = &gap
@@ -136,6 +176,34 @@ pub fn verify(socket: &mut Socket, messages: &Messages, expected: &Expected) -> 
     Err(VerifyError::Differs(difference))
 }
 
+/// Whether the table, but for the elements of large sets, is the one that was sent, some keys of these are there, and the ruleset is still the one of
+/// the generation that our own transaction made. Whatever else it is, reading it as a whole says.
+fn is_as_sent(
+    socket: &mut Socket,
+    messages: &Messages,
+    Expected { table }: &Expected,
+    own: Generation,
+) -> Result<bool, VerifyError> {
+    let large: BTreeSet<String> =
+        table.sets.iter().filter(|(_, set)| set.elements.len() > LARGE).map(|(name, _)| name.clone()).collect();
+    let mut listed = match read_once(socket, &large) {
+        Ok(listed) => listed,
+        Err(error) if is_passing(&error) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    listed.settle();
+    let number = |set: &NormalSet| u64::try_from(set.elements.len()).ok();
+    let is_full = |name| match (table.sets.get(name), listed.sets.get(name)) {
+        (Some(sent), Some(there)) => there.count.is_none() || there.count == number(sent),
+        _ => false,
+    };
+    if gap_beside(table, &listed, &large).is_some() || !large.iter().all(is_full) {
+        return Ok(false);
+    }
+    let sample = Sample::of(messages, table).map_err(VerifyError::Encoding)?;
+    Ok(sample.is_there(socket, table)? && socket.generation()? == own)
+}
+
 /// What messages make of a table that is not there.
 fn normal_of(messages: &Messages) -> Result<NormalTable, Malformed> {
     let mut table = NormalTable::default();
@@ -147,21 +215,28 @@ fn normal_of(messages: &Messages) -> Result<NormalTable, Malformed> {
 }
 
 /// Reads the whole table at one generation of the ruleset.
-fn read(socket: &mut Socket) -> Result<NormalTable, KernelError> {
+fn read(socket: &mut Socket) -> Result<(NormalTable, Generation), KernelError> {
     for _ in 0..TRIES {
         let before = socket.generation()?;
-        match read_once(socket) {
+        match read_once(socket, &BTreeSet::new()) {
             Ok(mut table) if socket.generation()? == before => {
                 table.settle();
-                return Ok(table);
+                return Ok((table, before));
             }
-            // Something vanished between two listings.
-            Ok(_) | Err(KernelError::Refused { errno: Errno::ENOENT, .. }) => {}
-            Err(KernelError::Malformed { why: Malformed::Orphan(_), .. }) => {}
+            Ok(_) => {}
+            Err(error) if is_passing(&error) => {}
             Err(error) => return Err(error),
         }
     }
     Err(KernelError::Unsettled { asked: ASKED })
+}
+
+/// Whether it comes of something that vanished between two listings.
+fn is_passing(error: &KernelError) -> bool {
+    matches!(
+        error,
+        KernelError::Refused { errno: Errno::ENOENT, .. } | KernelError::Malformed { why: Malformed::Orphan(_), .. }
+    )
 }
 
 const ASKED: &str = "list the table";
@@ -170,7 +245,8 @@ fn malformed(why: Malformed) -> KernelError {
     KernelError::Malformed { asked: ASKED, why }
 }
 
-fn read_once(socket: &mut Socket) -> Result<NormalTable, KernelError> {
+/// Reads the table, without the elements of some sets.
+fn read_once(socket: &mut Socket, without: &BTreeSet<String>) -> Result<NormalTable, KernelError> {
     let mut table = NormalTable::default();
     for request in [
         Request::netfilter(message::GET_TABLE, 0, INET),
@@ -183,10 +259,10 @@ fn read_once(socket: &mut Socket) -> Result<NormalTable, KernelError> {
         }
     }
     // A rule takes in the sets that belong to it, so these come before it.
-    read_all_elements(socket, &mut table, true)?;
+    read_all_elements(socket, &mut table, |_, set| set.anonymous)?;
     let rules = Request::netfilter(message::GET_RULE, 0, INET).with_text(rule::TABLE, nf_tables::TABLE);
     table = read_list(socket, &rules, table)?;
-    read_all_elements(socket, &mut table, false)?;
+    read_all_elements(socket, &mut table, |name, set| !set.anonymous && !without.contains(name))?;
     Ok(table)
 }
 
@@ -199,8 +275,12 @@ fn read_list(socket: &mut Socket, request: &Request, so_far: NormalTable) -> Res
     )
 }
 
-fn read_all_elements(socket: &mut Socket, table: &mut NormalTable, anonymous: bool) -> Result<(), KernelError> {
-    for (name, set) in table.sets.iter_mut().filter(|(_, set)| set.anonymous == anonymous) {
+fn read_all_elements(
+    socket: &mut Socket,
+    table: &mut NormalTable,
+    wanted: impl Fn(&str, &NormalSet) -> bool,
+) -> Result<(), KernelError> {
+    for (name, set) in table.sets.iter_mut().filter(|(name, set)| wanted(name, set)) {
         *set = read_elements(socket, name, set, &mut |_, _| {})?;
     }
     Ok(())

@@ -58,6 +58,8 @@ pub struct Committed {
     pub generation: Generation,
     /// Whether the kernel acknowledged the batch. If not, the raised generation is the only sign, and somebody else may have raised it.
     pub acknowledged: bool,
+    /// Whether the generation is the one that this transaction made, so that nobody has changed the ruleset since.
+    pub is_last: bool,
 }
 
 /// Why a transaction changed nothing.
@@ -172,7 +174,7 @@ impl<'a> Transaction<'a> {
         let acknowledged = self.send(socket, Ending::Commit)?;
         let generation = socket.generation()?;
         if acknowledged || generation != before {
-            Ok(Committed { generation, acknowledged })
+            Ok(Committed { generation, acknowledged, is_last: acknowledged && generation == before.next() })
         } else {
             Err(TransactionError::Unconfirmed)
         }

@@ -243,7 +243,8 @@ impl Directory {
         let wanted: BTreeSet<String> = account.files();
         for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let ours = name.starts_with("previous-") || name.starts_with("spec-") || name.ends_with(".new");
+            let starts = ["previous-", "loaded-", "spec-"];
+            let ours = starts.iter().any(|start| name.starts_with(start)) || name.ends_with(".new");
             if ours && !wanted.contains(&name) {
                 let _ = fs::remove_file(entry.path());
             }

@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::account::{Account, Applied, FormerTable, Pending, Previous, Sizing, Stage, previous_file, texts_file};
+use super::account::{
+    Account, Applied, FormerTable, Pending, Previous, Sizing, Stage, loaded_file, previous_file, texts_file,
+};
 use super::clock::{KernelLife, ProcessId, host_namespace, since_boot, unix_now};
+use super::remembered::Remembered;
 use super::{Directory, Lock, StateError, crash};
+use crate::kernel::messages::Messages;
 use crate::kernel::snapshot::Former;
+use crate::kernel::socket::Generation;
 use crate::source::Texts;
 
 /// The file in which the watchdog says that it is ready.
@@ -36,13 +41,22 @@ pub struct Intent<'a> {
     /// The texts.
     pub texts: &'a Texts,
     /// What stands there now.
-    pub former: &'a Former,
+    pub former: Standing<'a>,
     /// Settings that will be changed, with their values of now.
     pub sizing: Sizing,
     /// In how many seconds it has to be confirmed, if it has to be.
     pub within: Option<u32>,
     /// Whether the spec is only loaded again, as after a boot: what can be undone then stays what it was.
     pub again: bool,
+}
+
+/// What an apply finds in its place.
+#[derive(Debug, Clone, Copy)]
+pub enum Standing<'a> {
+    /// It was read from the kernel.
+    Read(&'a Former),
+    /// It is the table that is remembered.
+    Remembered(&'a Remembered),
 }
 
 /// The process that will roll back.
@@ -142,9 +156,13 @@ impl Journal {
             return Ok(before.previous.clone());
         }
         let table = match intent.former {
-            Former::Nothing => FormerTable::Nothing,
-            Former::Lost(why) => FormerTable::Lost(why.clone()),
-            Former::Table(messages, identity) => {
+            // It is on the disk since it was loaded.
+            Standing::Remembered(Remembered { file, identity, .. }) => {
+                FormerTable::Table { file: file.clone(), identity: identity.clone() }
+            }
+            Standing::Read(Former::Nothing) => FormerTable::Nothing,
+            Standing::Read(Former::Lost(why)) => FormerTable::Lost(why.clone()),
+            Standing::Read(Former::Table(messages, identity)) => {
                 let file = previous_file(number);
                 self.directory.write(&file, &messages.bytes)?;
                 FormerTable::Table { file, identity: identity.to_string() }
@@ -173,6 +191,17 @@ impl Journal {
         self.account = account;
         self.directory.tidy(&self.account);
         Ok(())
+    }
+
+    /// Remembers the table that was loaded and read back at this generation, for [`Journal::settle`] to write down. Where there is no room for it,
+    /// the next command reads it from the kernel.
+    pub fn remember(&mut self, messages: &Messages, generation: Generation) {
+        let Some(applied) = &self.account.applied else { return };
+        let file = loaded_file(applied.number);
+        let remembered = Remembered { file, identity: applied.identity.clone(), generation: generation.0 };
+        if self.directory.write(&remembered.file, &messages.bytes).is_ok() {
+            self.account.remembered = Some(remembered);
+        }
     }
 
     /// The apply did not happen. Where that cannot be written, the next command will find out from the kernel.

@@ -7,6 +7,7 @@
 //! ```text
 //! account.json     what was applied last, what stood there before, what is pending, what is confirmed
 //! previous-N       the former table, as netlink messages that make it again
+//! loaded-N         the table that apply N loaded, in the same form, once it was read back; it is the former table of apply N + 1
 //! spec-N.json      the texts of the spec of apply N with its set files
 //! watchdog.json    the process that will roll back apply N: written by itself, once it is ready
 //! spare            a few KiB that are given up when the disk is full, so that a confirm or a rollback can still be written down
@@ -20,7 +21,8 @@
 //! 2. the account says `loading`, and keeps the account from before;
 //! 3. the watchdog starts, where the apply is to be confirmed;
 //! 4. the kernel takes the transaction;
-//! 5. the account says `settled`.
+//! 5. the table is read back, and what was sent is written beside the account;
+//! 6. the account says `settled`, and that this is the loaded table.
 //!
 //! Whoever comes next and finds `loading` asks the kernel: a table that carries the signature of the new rules was loaded, anything else means that
 //! the account from before still holds. A rollback is written down as begun before it is done, and doing it twice does no harm.
@@ -35,6 +37,7 @@ pub mod error;
 pub mod journal;
 pub mod log;
 pub mod plan;
+pub mod remembered;
 pub mod undo;
 
 pub use account::{Account, Applied, Confirmed, FormerTable, Pending, Previous, Sizing, Stage};

@@ -150,6 +150,7 @@ impl Journal {
             None => {}
         }
         self.account.kernel = here;
+        self.account.remembered = None;
         unfinished.then_some(Healed::Restarted)
     }
 

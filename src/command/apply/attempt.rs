@@ -13,7 +13,7 @@ use crate::command::host::{self, facts, sizing, stale};
 use crate::compile::Compiled;
 use crate::diagnostic::{Diagnostic, finding};
 use crate::kernel::socket::{Generation, Socket};
-use crate::kernel::transaction::TransactionError;
+use crate::kernel::transaction::{Committed, TransactionError};
 use crate::source::Texts;
 use crate::state::clock::KernelLife;
 use crate::state::plan::SavedPlan;
@@ -93,8 +93,8 @@ impl Run<'_> {
                 }
             };
             match load::commit(work.prepared, work.socket, generation) {
-                Ok(()) => {
-                    let mut report = self.loaded(work, attempt)?;
+                Ok(committed) => {
+                    let mut report = self.loaded(work, committed, attempt)?;
                     report.nat_rules = nat_rules;
                     return Ok(Ended::Done(Box::new(report)));
                 }
@@ -195,14 +195,14 @@ impl Run<'_> {
     }
 
     /// The kernel has taken it. From here on, the sizes belong to the rules that are loaded.
-    fn loaded(&self, work: &mut Work<'_>, attempt: u32) -> Result<Report, Diagnostic> {
+    fn loaded(&self, work: &mut Work<'_>, committed: Committed, attempt: u32) -> Result<Report, Diagnostic> {
         crash::point("loaded");
         let changes = work.sized.keep();
-        load::verify(work.prepared, work.socket)?;
+        let generation = load::verify(work.prepared, committed, work.socket)?;
         crash::point("verified");
         let mut report = Report::new("loaded", self.compiled, work.prepared, attempt);
         report.sizing = changes;
-        work.undoable.settle()?;
+        work.undoable.settle(&work.prepared.messages, generation)?;
         report.conntrack_kept = self.arguments.keep_conntrack;
         if !report.conntrack_kept {
             report.stale_entries_deleted = stale::delete(self.compiled, work.socket)?;

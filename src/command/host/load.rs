@@ -10,7 +10,7 @@ use crate::diagnostic::finding::{concurrent_change, host_failure, kernel_refused
 use crate::kernel::messages::Messages;
 use crate::kernel::socket::{Generation, Socket};
 use crate::kernel::table::{self, Expected, VerifyError};
-use crate::kernel::transaction::{Rejection, Transaction, TransactionError};
+use crate::kernel::transaction::{Committed, Rejection, Transaction, TransactionError};
 
 /// The program of a spec and its messages, ready to be sent.
 pub(crate) struct Prepared {
@@ -55,13 +55,17 @@ pub(crate) fn validate(prepared: &Prepared, socket: &mut Socket) -> Result<(), T
 }
 
 /// Sends the transaction, for the ruleset of this generation only.
-pub(crate) fn commit(prepared: &Prepared, socket: &mut Socket, decided_at: Generation) -> Result<(), TransactionError> {
-    Transaction::new(&prepared.messages).decided_at(decided_at).commit(socket).map(|_| ())
+pub(crate) fn commit(
+    prepared: &Prepared,
+    socket: &mut Socket,
+    decided_at: Generation,
+) -> Result<Committed, TransactionError> {
+    Transaction::new(&prepared.messages).decided_at(decided_at).commit(socket)
 }
 
-/// Reads back what was loaded and compares it with what was sent.
-pub(crate) fn verify(prepared: &Prepared, socket: &mut Socket) -> Result<(), Diagnostic> {
-    table::verify(socket, &prepared.messages, &prepared.expected).map_err(|error| match error {
+/// Reads back what was loaded and compares it with what was sent. Gives the generation at which the two are the same.
+pub(crate) fn verify(prepared: &Prepared, committed: Committed, socket: &mut Socket) -> Result<Generation, Diagnostic> {
+    table::verify(socket, &prepared.messages, &prepared.expected, Some(committed)).map_err(|error| match error {
         VerifyError::Kernel(error) => kernel_failure(&error),
         VerifyError::Differs(_) | VerifyError::Encoding(_) => loaded_differs::report(&error.to_string()),
     })

@@ -5,7 +5,7 @@ mod report;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::host::{self, load};
+use super::host::{self, load, undoable};
 use super::output::Output;
 use super::{Failure, exit};
 use crate::cli::PlanArgs;
@@ -14,6 +14,7 @@ use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::host_failure;
 use crate::kernel::changes::{Change, changes};
 use crate::kernel::listing::own_table;
+use crate::kernel::normal::Side;
 use crate::kernel::socket::{Generation, Socket};
 use crate::kernel::table;
 use crate::state::clock::KernelLife;
@@ -69,7 +70,7 @@ fn look(arguments: &PlanArgs, compiled: &Compiled) -> Result<Looked, Diagnostic>
     let mut socket = host::socket()?;
     for _ in 0..ATTEMPTS {
         let generation = socket.generation().map_err(|error| host::kernel_failure(&error))?;
-        let looked = look_once(&mut socket, &prepared, generation)?;
+        let looked = look_once(arguments, &mut socket, &prepared, generation)?;
         if socket.generation().map_err(|error| host::kernel_failure(&error))? == generation {
             return Ok(looked);
         }
@@ -77,13 +78,27 @@ fn look(arguments: &PlanArgs, compiled: &Compiled) -> Result<Looked, Diagnostic>
     Err(crate::diagnostic::finding::concurrent_change::report(ATTEMPTS))
 }
 
-fn look_once(socket: &mut Socket, prepared: &load::Prepared, generation: Generation) -> Result<Looked, Diagnostic> {
-    let listed = own_table(socket).map_err(|error| host::kernel_failure(&error))?;
-    let live = table::live(socket).map_err(|error| host::kernel_failure(&error))?;
-    let changes = changes(&listed, &prepared.messages.bytes).map_err(|why| {
+fn look_once(
+    arguments: &PlanArgs,
+    socket: &mut Socket,
+    prepared: &load::Prepared,
+    generation: Generation,
+) -> Result<Looked, Diagnostic> {
+    let kept = undoable::kept(arguments.netns.as_deref(), generation, socket)?;
+    let (there, live) = match &kept {
+        Some(kept) => {
+            (changes(Side::Sent, &kept.messages.bytes, &prepared.messages.bytes), Some(kept.expected.identity()))
+        }
+        None => {
+            let listed = own_table(socket).map_err(|error| host::kernel_failure(&error))?;
+            let live = table::live(socket).map_err(|error| host::kernel_failure(&error))?;
+            (changes(Side::Listed, &listed, &prepared.messages.bytes), live.map(|live| live.identity))
+        }
+    };
+    let changes = there.map_err(|why| {
         host_failure::report(format!("the live table cannot be compared: {why}"), "please report this with the spec")
     })?;
-    Ok(Looked { changes, generation, live: live.map(|live| live.identity.to_string()), identity: prepared.identity() })
+    Ok(Looked { changes, generation, live: live.map(|live| live.to_string()), identity: prepared.identity() })
 }
 
 fn saved(arguments: &PlanArgs, compiled: &Compiled, outcome: &Outcome, looked: &Looked) -> SavedPlan {

@@ -81,6 +81,9 @@ pub struct NormalSet {
     expressions: Vec<u8>,
     /// Whether it belongs to a rule, whose digest has its content.
     pub(super) anonymous: bool,
+    /// How many elements the kernel says it has, where it does. Of ranges that are two elements each it tells half, rounded down, so that nothing
+    /// can be concluded.
+    pub(super) count: Option<u64>,
 }
 
 impl NormalSet {
@@ -220,8 +223,10 @@ impl NormalTable {
         }
         // The number of the attribute is the set's; the elements have their own for the same thing.
         let expressions = expressions.get(PREFIX..).map(<[u8]>::to_vec).unwrap_or_default();
-        let anonymous = is_anonymous(fields);
-        self.sets.entry(name).or_insert(NormalSet { digest, elements: Vec::new(), expressions, anonymous });
+        let (anonymous, flags) = (is_anonymous(fields), fields.number(set::FLAGS).unwrap_or(0));
+        let is_plain = flags & set_flag::INTERVAL != 0 && flags & set_flag::CONCATENATED == 0;
+        let count = fields.number(set::COUNT).filter(|_| !is_plain);
+        self.sets.entry(name).or_insert(NormalSet { digest, elements: Vec::new(), expressions, anonymous, count });
         Ok(Added::Set(digest))
     }
 
@@ -253,6 +258,14 @@ impl NormalTable {
         set.expressions = expressions;
         set.elements.append(&mut digests);
         Ok(Added::Elements)
+    }
+
+    /// The digest of one element of a set; none for one that means nothing.
+    pub(super) fn digest_of(&self, set: &str, bytes: &[u8], side: Side) -> Result<Option<Digest>, Malformed> {
+        let expressions = self.sets.get(set).map_or(&[][..], |set| &set.expressions);
+        let mut buffer = Vec::new();
+        let counts = self.element(bytes, expressions, side, &mut buffer)?;
+        Ok(counts.then(|| Digest::of(&buffer)))
     }
 
     /// The normal form of one element; false for one that means nothing.

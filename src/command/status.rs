@@ -48,7 +48,7 @@ struct Status {
     format: &'static str,
     version: u32,
     state: State,
-    /// The table's comment: version, spec and identity.
+    /// The table's signature: version, spec and identity.
     comment: Option<String>,
     /// The apply that waits to be confirmed.
     #[serde(rename = "pending")]
@@ -111,9 +111,9 @@ fn look(arguments: &HostArgs) -> Result<Status, Diagnostic> {
         None => State::NotLoaded,
         Some(live) => {
             let signed = live
-                .comment
+                .signature
                 .as_deref()
-                .and_then(|comment| Program::is_signed_with(comment, &live.identity.to_string()));
+                .and_then(|signature| Program::is_signed_with(signature, &live.identity.to_string()));
             if signed == Some(true) { State::AsApplied } else { State::Drifted }
         }
     };
@@ -122,7 +122,7 @@ fn look(arguments: &HostArgs) -> Result<Status, Diagnostic> {
         format: "fwc-status",
         version: 1,
         state,
-        comment: live.and_then(|live| live.comment),
+        comment: live.and_then(|live| live.signature),
         waits: waits(arguments.netns.as_deref()),
         counters: lines(&counted),
         conntrack: conntrack().map(|table| Table { count: table.count, max: table.max, buckets: table.buckets }),

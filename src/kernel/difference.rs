@@ -8,6 +8,7 @@ use super::messages::{Messages, Subject};
 use super::nf_tables::message;
 use super::normal::{Added, Digest, NormalChain, NormalSet, NormalTable, Side};
 use super::wire::{self, Fields};
+use crate::backend::nft::SIGNATURE;
 use crate::source::Place;
 
 /// The first thing in which the kernel's table is not the one that was sent.
@@ -72,6 +73,9 @@ pub(super) fn gap_beside(sent: &NormalTable, listed: &NormalTable, unread: &BTre
         (None, Some(_)) => return Some(Gap::Table(Problem::Unexpected)),
         (a, b) if a != b || sent.comment != listed.comment => return Some(Gap::Table(Problem::Changed)),
         _ => {}
+    }
+    if sent.signature != listed.signature {
+        return Some(Gap::Chain { name: SIGNATURE.to_string(), sent: None, problem: Problem::Changed });
     }
     by_name(&sent.chains, &listed.chains, |chain: &NormalChain| chain.digest)
         .map(|(name, sent, problem)| Gap::Chain { name, sent, problem })

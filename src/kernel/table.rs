@@ -9,12 +9,13 @@ use nix::errno::Errno;
 use super::KernelError;
 use super::difference::{Difference, Gap, gap, gap_beside, subject_of};
 use super::messages::{Messages, Part, Subject};
-use super::nf_tables::{self, INET, elements, message, rule, set, table};
+use super::nf_tables::{self, INET, chain, elements, message, rule, set, table};
 use super::normal::{NormalSet, NormalTable, Side};
 use super::sample::{LARGE, Sample};
 use super::socket::{Generation, Socket};
 use super::transaction::{Committed, Transaction, TransactionError};
 use super::wire::{self, Fields, Malformed, Message, Request};
+use crate::backend::nft::SIGNATURE;
 
 /// How often a table is read again when the ruleset changes meanwhile.
 const TRIES: usize = 20;
@@ -50,8 +51,8 @@ impl FromStr for Identity {
 pub struct LiveTable {
     /// What it is, to be compared with the identity of what was applied.
     pub identity: Identity,
-    /// Its comment, as `nft list table inet fwc` shows it.
-    pub comment: Option<String>,
+    /// What it is signed with: the comment of its last chain, as `nft list table inet fwc` shows it.
+    pub signature: Option<String>,
 }
 
 /// Why a table is not surely the one that was sent.
@@ -98,15 +99,15 @@ impl Expected {
         normal_of(messages).map(|table| Expected { table })
     }
 
-    /// The identity that the table will have. Its comment is no part of it.
+    /// The identity that the table will have. Its signature is no part of it.
     #[must_use]
     pub fn identity(&self) -> Identity {
         Identity(self.table.identity())
     }
 
-    /// The messages have got another comment for the table since.
-    pub fn recommented(&mut self, comment: &str) {
-        self.table.comment = Some(comment.to_string());
+    /// The messages have been signed since.
+    pub fn signed(&mut self, signature: &str) {
+        self.table.signature = Some(signature.to_string());
     }
 }
 
@@ -117,7 +118,7 @@ impl Expected {
 pub fn live(socket: &mut Socket) -> Result<Option<LiveTable>, KernelError> {
     let (table, _) = read(socket)?;
     let identity = Identity(table.identity());
-    Ok(table.digest.is_some().then_some(LiveTable { identity, comment: table.comment }))
+    Ok(table.digest.is_some().then_some(LiveTable { identity, signature: table.signature }))
 }
 
 /// What the table is signed with, which says what it was when it was loaded; none if it is not there or has no signature.
@@ -125,8 +126,18 @@ pub fn live(socket: &mut Socket) -> Result<Option<LiveTable>, KernelError> {
 /// # Errors
 /// It cannot be read.
 pub fn signature(socket: &mut Socket) -> Result<Option<String>, KernelError> {
-    let tables = read_list(socket, &Request::netfilter(message::GET_TABLE, 0, INET), NormalTable::default())?;
-    Ok(tables.comment)
+    let request = Request::netfilter(message::GET_CHAIN, 0, INET)
+        .with_text(chain::TABLE, nf_tables::TABLE)
+        .with_text(chain::NAME, SIGNATURE);
+    let read = socket.ask(ASKED, &request, |found| {
+        let mut table = NormalTable::default();
+        table.take(found, Side::Listed).map_err(malformed)?;
+        Ok(table.signature)
+    });
+    match read {
+        Err(KernelError::Refused { errno: Errno::ENOENT, .. }) => Ok(None),
+        read => read,
+    }
 }
 
 /// Reads the table back and compares it with what was sent, a million elements included.

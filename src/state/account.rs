@@ -61,7 +61,7 @@ pub struct Applied {
     pub spec: String,
     /// SHA-256 of its texts.
     pub spec_sha256: String,
-    /// The identity of the table, which the table's comment carries too.
+    /// The identity of the table, which the table's signature carries too.
     pub identity: String,
     /// When, in seconds since 1970.
     pub at: u64,

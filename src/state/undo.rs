@@ -156,10 +156,9 @@ impl Journal {
 
     /// Asks the kernel what became of an apply that was killed: its table carries its signature.
     fn finish(&mut self, socket: &mut Socket) -> Result<Healed, StateError> {
-        let live = table::live(socket)?;
-        let comment = live.and_then(|live| live.comment);
+        let signature = table::signature(socket)?;
         let identity = self.account.applied.as_ref().map_or("", |applied| applied.identity.as_str());
-        let loaded = comment.and_then(|comment| Program::is_signed_with(&comment, identity)) == Some(true);
+        let loaded = signature.and_then(|signature| Program::is_signed_with(&signature, identity)) == Some(true);
         let healed = if loaded { Healed::Finished } else { Healed::NotLoaded };
         if loaded {
             self.settle()?;

@@ -9,6 +9,6 @@ mod program;
 mod text;
 
 pub use program::{
-    Chain, Condition, ConntrackState, Direction, Element, Elements, Field, Program, Rule, Selector, Set, SetId, Side,
-    TABLE, Value, Verdict,
+    Chain, Condition, ConntrackState, Direction, Element, Elements, Field, Program, Rule, SIGNATURE, Selector, Set,
+    SetId, Side, TABLE, TABLE_COMMENT, Value, Verdict,
 };

@@ -20,7 +20,7 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// What the table will be, as its comment says.
+    /// What the table will be, as its signature says.
     pub(crate) fn identity(&self) -> String {
         self.expected.identity().to_string()
     }
@@ -36,7 +36,7 @@ fn unsigned(compiled: &Compiled) -> nft::Program {
     nft::Program::of(compiled.ruleset(), &header)
 }
 
-/// Makes the messages. The table's comment carries the identity that the table will have, so that anybody can tell later whether it still has it.
+/// Makes the messages. The table's signature carries the identity that the table will have, so that anybody can tell later whether it still has it.
 pub(crate) fn prepare(compiled: &Compiled) -> Result<Prepared, Diagnostic> {
     let mut program = unsigned(compiled);
     let mut messages = nft::netlink::messages(&program);
@@ -44,7 +44,7 @@ pub(crate) fn prepare(compiled: &Compiled) -> Result<Prepared, Diagnostic> {
         host_failure::report(format!("the transaction is not well-formed: {why}"), "please report this with the spec")
     })?;
     program.sign(&expected.identity().to_string());
-    expected.recommented(&program.comment);
+    expected.signed(&program.signature);
     nft::netlink::resign(&mut messages, &program);
     Ok(Prepared { program, messages, expected })
 }

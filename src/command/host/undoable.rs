@@ -82,7 +82,7 @@ pub(crate) fn live(netns: Option<&str>, socket: &mut Socket) -> Result<Option<Li
     let now = socket.generation().map_err(failed)?;
     let known = known(netns, now, socket)?.and_then(|(_, remembered)| remembered.identity.parse().ok());
     let Some(identity) = known else { return table::live(socket).map_err(failed) };
-    Ok(table::signature(socket).map_err(failed)?.map(|comment| LiveTable { identity, comment: Some(comment) }))
+    Ok(table::signature(socket).map_err(failed)?.map(|signature| LiveTable { identity, signature: Some(signature) }))
 }
 
 /// The journal of this namespace, put right; none where fwc never applied anything.

@@ -18,6 +18,7 @@ use self::condition::Step;
 use self::shape::{Field, Shape};
 use super::nf_tables::{self, COMMENT, INET, element, elements, expression, message, rule, set, set_flag, table};
 use super::wire::{self, Attribute, Fields, Malformed, Message};
+use crate::backend::nft::SIGNATURE;
 
 /// Whose words are decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,8 +103,10 @@ impl NormalSet {
 pub struct NormalTable {
     /// The table's own attributes; none if it is not there.
     pub digest: Option<Digest>,
-    /// The comment of the table. It tells the identity of the rest, so it is no part of it.
+    /// The comment of the table, which is no part of its identity.
     pub comment: Option<String>,
+    /// The comment of the chain [`SIGNATURE`]. It tells the identity of the rest, so it is no part of it; the chain is.
+    pub signature: Option<String>,
     /// The table's flags: a dormant one is not in force.
     flags: u64,
     /// By name.
@@ -152,7 +155,7 @@ impl NormalTable {
         }
     }
 
-    /// One digest of everything but the table's comment. The table must be settled.
+    /// One digest of everything but the table's comment and its signature. The table must be settled.
     #[must_use]
     pub fn identity(&self) -> [u8; 32] {
         let mut hasher = Sha256::new();
@@ -184,9 +187,14 @@ impl NormalTable {
     }
 
     fn take_chain(&mut self, found: &Message<'_>, fields: &Fields<'_>, side: Side) -> Result<Added, Malformed> {
-        let digest = Digest::of(&self.object("chain", shape::CHAIN, found.attributes(), side)?);
-        let chain = NormalChain { digest, rules: Vec::new() };
-        self.chains.entry(fields.text(nf_tables::chain::NAME)?).or_insert(chain);
+        let name = fields.text(nf_tables::chain::NAME)?;
+        let shape = if name == SIGNATURE { shape::SIGNATURE } else { shape::CHAIN };
+        let digest = Digest::of(&self.object("chain", shape, found.attributes(), side)?);
+        if name == SIGNATURE {
+            let comment = fields.get(nf_tables::chain::USER_DATA).and_then(|data| wire::user_data(data, COMMENT));
+            self.signature = comment.map(wire::text);
+        }
+        self.chains.entry(name).or_insert(NormalChain { digest, rules: Vec::new() });
         Ok(Added::Chain(digest))
     }
 

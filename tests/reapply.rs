@@ -1,4 +1,4 @@
-//! Applying again: what is remembered of the loaded table, and when it is not believed.
+//! Applying again: only what differs is sent, what is remembered of the loaded table, and when it is not believed.
 
 mod support;
 
@@ -56,20 +56,8 @@ impl Host {
 
     /// The table as nft lists it, with the elements of each set in order: in a hash they have none.
     fn rules(&self) -> String {
-        sorted(&self.namespace.ruleset())
+        tools::sorted_elements(&self.namespace.ruleset())
     }
-}
-
-fn sorted(listing: &str) -> String {
-    let mut parts = listing.split("elements = {");
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (elements, rest) = part.split_once('}').expect("the end of a set");
-        let mut elements: Vec<&str> = elements.split(',').map(str::trim).collect();
-        elements.sort_unstable();
-        let _ = write!(text, "elements = {{ {} }}{rest}", elements.join(", "));
-    }
-    text
 }
 
 /// A spec that drops so many addresses, from this one on.
@@ -158,7 +146,10 @@ fn another_kernel_life_has_nothing_to_remember() {
 /// The old table or the new one, at whatever step it dies, and the next command goes on from there.
 #[test]
 fn an_apply_over_a_remembered_table_that_dies_at_a_step() {
-    for &step in STEPS {
+    // The steps before are none of this table's.
+    let mut reached = Vec::new();
+    let first = STEPS.iter().position(|step| *step == "loading-written").expect("a step");
+    for &step in &STEPS[first..] {
         let host = Host::new("dies");
         let (old, new) = (block(0, MANY), block(10, MANY));
         host.apply(&new);
@@ -169,8 +160,14 @@ fn an_apply_over_a_remembered_table_that_dies_at_a_step() {
         command.env("FWC_STATE_DIR", host.namespace.state_dir()).env("FWC_CRASH_AT", step);
         let ran = host.namespace.enter(|| tools::run(&mut command, ""));
         if ran.status == 0 {
+            // A step of a trial, or behind the end.
+            assert!(step.starts_with("watchdog") || reached.contains(&"settled-written"), "{step}");
+            if step == "confirm-half" {
+                break;
+            }
             continue;
         }
+        reached.push(step);
         assert_eq!(ran.status, -(Signal::SIGKILL as i32), "{step}: {ran}");
         let rules = host.rules();
         assert!(rules == old_rules || rules == new_rules, "{step}: neither the old nor the new rules");
@@ -179,4 +176,73 @@ fn an_apply_over_a_remembered_table_that_dies_at_a_step() {
         host.fwc(&["rollback"]).expect_success(step);
         assert_eq!(host.rules(), rules, "{step}: what stood there before the second apply");
     }
+}
+
+const SERVICES: &str = "services:\n  ssh: {listen: \"*:22\"}\n  web: {listen: \"203.0.113.5:80\", stateless: true}\n";
+
+/// Lets a service's element have counted something, as nft puts a counter back.
+fn count(host: &Host) {
+    let element = "203.0.113.5 . tcp . 80";
+    host.namespace.write_nft(&format!(
+        "delete element inet fwc service_requests_v4 {{ {element} }}\n\
+         add element inet fwc service_requests_v4 {{ {element} counter packets 7 bytes 777 comment \"fwc: web\" }}"
+    ));
+}
+
+fn counted(host: &Host) -> bool {
+    host.namespace.ok(["nft", "list", "ruleset"]).contains("203.0.113.5 . tcp . 80 counter packets 7 bytes 777")
+}
+
+#[test]
+fn what_differs_is_sent_and_counters_of_the_rest_go_on() {
+    let host = Host::new("counters");
+    let first = host.apply(&Spec::new(SERVICES));
+    assert_eq!(first["update"], false);
+    count(&host);
+    // The ruleset has changed since, but the table is the one that was loaded.
+    let more = Spec::new(&format!("{SERVICES}  dns: {{listen: \"203.0.113.5:53\", protocol: udp, stateless: true}}\n"));
+    let second = host.apply(&more);
+    assert_eq!(second["update"], true);
+    assert!(counted(&host));
+    assert!(second["bytes"].as_u64() < first["bytes"].as_u64(), "{second}");
+    let third = host.apply(&Spec::new(&format!("{SERVICES}icmp: {{ping: false}}\n")));
+    assert_eq!(third["update"], true);
+    assert!(counted(&host));
+    assert_eq!(host.status(), "as-applied");
+}
+
+#[test]
+fn the_undo_of_what_differed_is_the_table_from_before() {
+    let host = Host::new("undo");
+    host.apply(&Spec::new(SERVICES));
+    count(&host);
+    let rules = host.rules();
+    let other = Spec::new(&SERVICES.replace("*:22", "*:2222"));
+    assert_eq!(host.apply(&other)["update"], true);
+    assert_ne!(host.rules(), rules);
+    host.fwc(&["rollback"]).expect_success("rollback");
+    assert_eq!(host.rules(), rules);
+    assert!(counted(&host), "what was counted before the apply");
+    // After a rollback nothing is remembered.
+    assert_eq!(host.apply(&other)["update"], false);
+}
+
+#[test]
+fn drift_forces_a_load_as_a_whole() {
+    let host = Host::new("forced");
+    let spec = Spec::new(SERVICES);
+    host.apply(&spec);
+    let rules = host.rules();
+    for change in [
+        "add rule inet fwc input tcp dport 99 accept",
+        "add chain inet fwc mine",
+        "add element inet fwc service_requests_v4 { 203.0.113.6 . tcp . 80 }",
+        "add rule inet fwc signature drop",
+        "delete table inet fwc",
+    ] {
+        host.namespace.write_nft(change);
+        assert_eq!(host.apply(&spec)["update"], false, "{change}");
+        assert_eq!(host.rules(), rules, "{change}");
+    }
+    assert_eq!(host.apply(&spec)["update"], true);
 }

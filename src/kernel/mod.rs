@@ -28,6 +28,7 @@ pub mod socket;
 pub mod sockets;
 pub mod table;
 pub mod transaction;
+mod update;
 pub mod version;
 pub mod wire;
 

@@ -96,6 +96,8 @@ pub mod rule {
     pub const HANDLE: u16 = 3;
     /// `NFTA_RULE_EXPRESSIONS`.
     pub const EXPRESSIONS: u16 = 4;
+    /// `NFTA_RULE_POSITION`.
+    pub const POSITION: u16 = 6;
     /// `NFTA_RULE_USERDATA`.
     pub const USER_DATA: u16 = 7;
 }
@@ -110,6 +112,8 @@ pub mod set {
     pub const FLAGS: u16 = 3;
     /// `NFTA_SET_KEY_LEN`.
     pub const KEY_LENGTH: u16 = 5;
+    /// `NFTA_SET_DESC`.
+    pub const DESCRIPTION: u16 = 9;
     /// `NFTA_SET_ID`.
     pub const ID: u16 = 10;
     /// `NFTA_SET_EXPR`.
@@ -118,6 +122,12 @@ pub mod set {
     pub const EXPRESSIONS: u16 = 18;
     /// `NFTA_SET_COUNT`.
     pub const COUNT: u16 = 20;
+}
+
+/// Attributes of a set's description.
+pub mod description {
+    /// `NFTA_SET_DESC_SIZE`.
+    pub const SIZE: u16 = 1;
 }
 
 /// Attributes of a message about elements.

@@ -35,11 +35,29 @@ pub(super) struct Sample<'m> {
 }
 
 impl<'m> Sample<'m> {
-    /// Takes the sample. `table` is what the messages make.
-    pub(super) fn of(messages: &'m Messages, table: &NormalTable) -> Result<Self, Malformed> {
+    /// Takes the sample: some of all elements, and those that an update has added. `table` is what the messages make.
+    pub(super) fn of(
+        messages: &'m Messages,
+        update: Option<&'m Messages>,
+        table: &NormalTable,
+    ) -> Result<Self, Malformed> {
         let mut sample = Sample::default();
-        // The set and how many of its elements have been passed.
-        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        // The step is odd, so that of ranges, which are two elements each, both starts and ends are met.
+        sample.take(messages, table, |number, count| number.is_multiple_of((count / KEYS) | 1))?;
+        if let Some(update) = update {
+            sample.take(update, table, |number, _| number < KEYS)?;
+        }
+        Ok(sample)
+    }
+
+    /// Takes elements of large sets by their number in the messages, and that of all elements of the set.
+    fn take(
+        &mut self,
+        messages: &'m Messages,
+        table: &NormalTable,
+        is_wanted: impl Fn(usize, usize) -> bool,
+    ) -> Result<(), Malformed> {
+        let mut passed: BTreeMap<String, usize> = BTreeMap::new();
         for found in wire::messages(&messages.bytes) {
             let found = found?;
             if found.kind != message::NEW_ELEMENTS {
@@ -50,19 +68,18 @@ impl<'m> Sample<'m> {
             let Some(count) = table.sets.get(&name).map(|set| set.elements.len()).filter(|count| *count > LARGE) else {
                 continue;
             };
-            // Odd, so that of ranges, which are two elements each, both starts and ends are met.
-            let step = count / KEYS | 1;
-            let passed = seen.entry(name.clone()).or_default();
+            let number = passed.entry(name.clone()).or_default();
             for item in wire::attributes(fields.get(elements::ELEMENTS).unwrap_or(&[])) {
                 let Attribute { value, .. } = item?;
-                let is_wanted = passed.is_multiple_of(step);
-                *passed += 1;
-                if is_wanted && let Some(digest) = table.digest_of(&name, value, Side::Sent)? {
-                    sample.sets.entry(name.clone()).or_default().push((digest, value));
+                if is_wanted(*number, count)
+                    && let Some(digest) = table.digest_of(&name, value, Side::Sent)?
+                {
+                    self.sets.entry(name.clone()).or_default().push((digest, value));
                 }
+                *number += 1;
             }
         }
-        Ok(sample)
+        Ok(())
     }
 
     /// Whether the kernel has each of them as it was sent.

@@ -14,6 +14,7 @@ use super::normal::{NormalSet, NormalTable, Side};
 use super::sample::{LARGE, Sample};
 use super::socket::{Generation, Socket};
 use super::transaction::{Committed, Transaction, TransactionError};
+use super::update::{self, Made};
 use super::wire::{self, Fields, Malformed, Message, Request};
 use crate::backend::nft::SIGNATURE;
 
@@ -146,11 +147,22 @@ pub fn signature(socket: &mut Socket) -> Result<Option<String>, KernelError> {
 /// The first difference, or why there is no answer.
 pub fn verify_loaded(socket: &mut Socket, messages: &Messages) -> Result<Identity, VerifyError> {
     let expected = Expected::of(messages).map_err(VerifyError::Encoding)?;
-    verify(socket, messages, &expected, None).map(|_| expected.identity())
+    verify(socket, messages, &expected, Loaded::Somehow).map(|_| expected.identity())
 }
 
-/// The same with messages that have been decoded already. Where `committed` says that nothing has happened since it loaded them, large sets
-/// are read back by some keys (see [`super::sample`]), everything else as a whole. Gives the generation at which the table is the one that was sent.
+/// How the table came to be what it should be.
+#[derive(Debug, Clone, Copy)]
+pub enum Loaded<'m> {
+    /// Not by us, or not by one transaction.
+    Somehow,
+    /// By a transaction of all its messages.
+    Whole(Committed),
+    /// By one with the messages that make it of the table before.
+    Updated(Committed, &'m Messages),
+}
+
+/// The same with messages that have been decoded already. Where nothing has happened since our own transaction, large sets are read back by some keys
+/// (see [`super::sample`]), everything else as a whole. Gives the generation at which the table is the one that was sent.
 ///
 /// # Errors
 /// The first difference, or why there is no answer.
@@ -158,13 +170,18 @@ pub fn verify(
     socket: &mut Socket,
     messages: &Messages,
     expected: &Expected,
-    committed: Option<Committed>,
+    loaded: Loaded<'_>,
 ) -> Result<Generation, VerifyError> {
-    let own = committed.filter(|committed| committed.is_last).map(|committed| committed.generation);
-    if let Some(own) = own
-        && is_as_sent(socket, messages, expected, own)?
-    {
-        return Ok(own);
+    let (committed, update) = match loaded {
+        Loaded::Somehow => (None, None),
+        Loaded::Whole(committed) => (Some(committed), None),
+        Loaded::Updated(committed, update) => (Some(committed), Some(update)),
+    };
+    if let Some(own) = committed.filter(|committed| committed.is_last).map(|committed| committed.generation) {
+        let sample = Sample::of(messages, update, &expected.table).map_err(VerifyError::Encoding)?;
+        if is_as_sent(socket, &sample, expected, own)? {
+            return Ok(own);
+        }
     }
     let (listed, generation) = read(socket)?;
     let Some(gap) = gap(&expected.table, &listed) else {
@@ -191,16 +208,16 @@ pub fn verify(
 /// the generation that our own transaction made. Whatever else it is, reading it as a whole says.
 fn is_as_sent(
     socket: &mut Socket,
-    messages: &Messages,
+    sample: &Sample<'_>,
     Expected { table }: &Expected,
     own: Generation,
-) -> Result<bool, VerifyError> {
+) -> Result<bool, KernelError> {
     let large: BTreeSet<String> =
         table.sets.iter().filter(|(_, set)| set.elements.len() > LARGE).map(|(name, _)| name.clone()).collect();
     let mut listed = match read_once(socket, &large) {
         Ok(listed) => listed,
         Err(error) if is_passing(&error) => return Ok(false),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error),
     };
     listed.settle();
     let number = |set: &NormalSet| u64::try_from(set.elements.len()).ok();
@@ -211,8 +228,20 @@ fn is_as_sent(
     if gap_beside(table, &listed, &large).is_some() || !large.iter().all(is_full) {
         return Ok(false);
     }
-    let sample = Sample::of(messages, table).map_err(VerifyError::Encoding)?;
     Ok(sample.is_there(socket, table)? && socket.generation()? == own)
+}
+
+/// The messages that make the table of `new` of that of `old`, which is the one in the kernel; none where it has to be loaded as a whole.
+///
+/// # Errors
+/// The kernel cannot be asked for the handles of its rules.
+pub fn update(
+    socket: &mut Socket,
+    (old, before): (&Messages, &Expected),
+    (new, after): (&Messages, &Expected),
+) -> Result<Option<Messages>, KernelError> {
+    let old = Made { messages: old, normal: &before.table };
+    update::between(socket, old, Made { messages: new, normal: &after.table })
 }
 
 /// What messages make of a table that is not there.

@@ -135,3 +135,16 @@ pub fn run(command: &mut Command, input: &str) -> Ran {
     let status = started.child.wait().expect("the command can be waited for");
     started.collect(status)
 }
+
+/// A listing of nft's with the elements of each set in order: in a hash they have none.
+pub fn sorted_elements(listing: &str) -> String {
+    let mut parts = listing.split("elements = {");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (elements, rest) = part.split_once('}').expect("the end of a set");
+        let mut elements: Vec<&str> = elements.split(',').map(str::trim).collect();
+        elements.sort_unstable();
+        text.push_str(&format!("elements = {{ {} }}{rest}", elements.join(", ")));
+    }
+    text
+}

@@ -84,11 +84,13 @@ pub struct Set {
 const SIZED: usize = 512;
 
 impl Set {
-    /// The size to declare, in elements, with room for additions; `None` lets the kernel grow the set as it needs.
+    /// The size to declare, in elements, with room for additions: a quarter and more. It goes in steps of a sixteenth to an eighth, so that a few elements
+    /// more or less seldom make another set of it, which would have to be loaded as a whole. `None` lets the kernel grow the set as it needs.
     #[must_use]
     pub fn size(&self) -> Option<usize> {
         let count = self.elements.len();
-        (!self.interval && count >= SIZED).then(|| count + count / 4 + 64)
+        let wanted = count + count / 4 + 64;
+        (!self.interval && count >= SIZED).then(|| wanted.next_multiple_of(wanted.next_power_of_two() / 16))
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::report::{Confirm, Report};
 use crate::cli::ApplyArgs;
-use crate::command::host::load::{self, Prepared};
+use crate::command::host::load::{self, Prepared, Sent};
 use crate::command::host::nat::Verdict;
 use crate::command::host::sandbox::Sandbox;
 use crate::command::host::sizing::Sized;
@@ -13,7 +13,7 @@ use crate::command::host::{self, facts, sizing, stale};
 use crate::compile::Compiled;
 use crate::diagnostic::{Diagnostic, finding};
 use crate::kernel::socket::{Generation, Socket};
-use crate::kernel::transaction::{Committed, TransactionError};
+use crate::kernel::transaction::TransactionError;
 use crate::source::Texts;
 use crate::state::clock::KernelLife;
 use crate::state::plan::SavedPlan;
@@ -92,9 +92,9 @@ impl Run<'_> {
                     return Err(failure);
                 }
             };
-            match load::commit(work.prepared, work.socket, generation) {
-                Ok(committed) => {
-                    let mut report = self.loaded(work, committed, attempt)?;
+            match load::commit(work.prepared, work.undoable.base(), work.socket, generation) {
+                Ok(sent) => {
+                    let mut report = self.loaded(work, &sent, attempt)?;
                     report.nat_rules = nat_rules;
                     return Ok(Ended::Done(Box::new(report)));
                 }
@@ -195,13 +195,14 @@ impl Run<'_> {
     }
 
     /// The kernel has taken it. From here on, the sizes belong to the rules that are loaded.
-    fn loaded(&self, work: &mut Work<'_>, committed: Committed, attempt: u32) -> Result<Report, Diagnostic> {
+    fn loaded(&self, work: &mut Work<'_>, sent: &Sent, attempt: u32) -> Result<Report, Diagnostic> {
         crash::point("loaded");
         let changes = work.sized.keep();
-        let generation = load::verify(work.prepared, committed, work.socket)?;
+        let generation = load::verify(work.prepared, sent, work.socket)?;
         crash::point("verified");
         let mut report = Report::new("loaded", self.compiled, work.prepared, attempt);
         report.sizing = changes;
+        report.sent(sent, work.prepared);
         work.undoable.settle(&work.prepared.messages, generation)?;
         report.conntrack_kept = self.arguments.keep_conntrack;
         if !report.conntrack_kept {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::command::host::load::Prepared;
+use crate::command::host::load::{Prepared, Sent};
 use crate::command::host::nat::Verdict;
 use crate::command::host::sizing::Change;
 use crate::compile::Compiled;
@@ -25,6 +25,8 @@ pub(super) struct Report {
     elements: usize,
     /// Bytes of the one transaction.
     bytes: usize,
+    /// Whether it held only what differs from the table before, so that the counters of the rest go on.
+    update: bool,
     /// How often the ruleset was looked at before it held still.
     attempts: u32,
     /// Entries of flows that are no longer tracked, deleted from the conntrack table.
@@ -70,6 +72,7 @@ impl Report {
             sets: program.sets.len(),
             elements: program.sets.iter().map(|set| set.elements.len()).sum(),
             bytes: prepared.messages.bytes.len(),
+            update: false,
             attempts,
             stale_entries_deleted: 0,
             conntrack_kept: false,
@@ -80,9 +83,15 @@ impl Report {
         }
     }
 
+    /// What went to the kernel.
+    pub(super) fn sent(&mut self, sent: &Sent, prepared: &Prepared) {
+        self.bytes = sent.bytes(prepared);
+        self.update = sent.is_update();
+    }
+
     pub(super) fn human(&self, compiled: &Compiled) -> String {
         let mut text = format!(
-            "table inet fwc: {}\n  {}, {} stateless; {} chains, {} rules, {} sets with {} elements; one transaction of {} bytes\n",
+            "table inet fwc: {}\n  {}, {} stateless; {} chains, {} rules, {} sets with {} elements; one transaction of {} bytes{}\n",
             self.result,
             crate::command::entries(self.entries),
             self.stateless,
@@ -91,6 +100,7 @@ impl Report {
             self.sets,
             self.elements,
             self.bytes,
+            if self.update { ", of what differs" } else { "" },
         );
         let policy = &compiled.policy;
         let tracked = if policy.tracks { "what is not stateless is tracked" } else { "nothing is tracked" };

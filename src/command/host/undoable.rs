@@ -212,6 +212,11 @@ impl<'a> Undoable<'a> {
         Ok(if generation == decided_at { Found::Read(former) } else { Found::Changed })
     }
 
+    /// The table that stands there, where it is one that fwc loaded and remembers.
+    pub(crate) fn base(&self) -> Option<&Kept> {
+        self.base.as_ref()
+    }
+
     /// Nothing was loaded.
     pub(crate) fn abandon(&mut self) {
         self.journal.abandon();

@@ -155,6 +155,11 @@ impl NormalTable {
         }
     }
 
+    /// What the table is apart from what is in it.
+    pub(super) fn own(&self) -> (Option<Digest>, &Option<String>, u64) {
+        (self.digest, &self.comment, self.flags)
+    }
+
     /// One digest of everything but the table's comment and its signature. The table must be settled.
     #[must_use]
     pub fn identity(&self) -> [u8; 32] {

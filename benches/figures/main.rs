@@ -8,8 +8,10 @@ mod check;
 mod conntrack;
 mod flood;
 mod inputs;
+mod load;
 mod packets;
 mod process;
+mod reapply;
 mod report;
 mod sample;
 #[path = "../../tests/support/mod.rs"]
@@ -44,7 +46,7 @@ fn main() {
     // Cargo adds this word.
     let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "--bench").collect();
     let (options, groups): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.starts_with('-'));
-    let known = ["check", "verify", "apply", "conntrack", "packets"];
+    let known = ["check", "verify", "apply", "load", "reapply", "conntrack", "packets"];
     if options.iter().any(|word| *word != "--quick") || groups.iter().any(|word| !known.contains(word)) {
         eprintln!("usage: benches/run [--quick] [{}]", known.join("] ["));
         std::process::exit(2);
@@ -62,6 +64,12 @@ fn main() {
     }
     if wanted("apply") {
         apply::measure(effort, &mut report);
+    }
+    if wanted("load") {
+        load::measure(effort, &mut report);
+    }
+    if wanted("reapply") {
+        reapply::measure(effort, &mut report);
     }
     if wanted("conntrack") {
         conntrack::measure(effort, &mut report);

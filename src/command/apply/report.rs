@@ -27,6 +27,8 @@ pub(super) struct Report {
     bytes: usize,
     /// Whether it held only what differs from the table before, so that the counters of the rest go on.
     update: bool,
+    /// How long the kernel took to carry it out, in microseconds. Nothing was carried out where this is 0.
+    transaction_microseconds: u64,
     /// How often the ruleset was looked at before it held still.
     attempts: u32,
     /// Entries of flows that are no longer tracked, deleted from the conntrack table.
@@ -73,6 +75,7 @@ impl Report {
             elements: program.sets.iter().map(|set| set.elements.len()).sum(),
             bytes: prepared.messages.bytes.len(),
             update: false,
+            transaction_microseconds: 0,
             attempts,
             stale_entries_deleted: 0,
             conntrack_kept: false,
@@ -87,6 +90,7 @@ impl Report {
     pub(super) fn sent(&mut self, sent: &Sent, prepared: &Prepared) {
         self.bytes = sent.bytes(prepared);
         self.update = sent.is_update();
+        self.transaction_microseconds = u64::try_from(sent.took().as_micros()).unwrap_or(u64::MAX);
     }
 
     pub(super) fn human(&self, compiled: &Compiled) -> String {

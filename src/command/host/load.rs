@@ -1,5 +1,7 @@
 //! Loading: one transaction, decided on one generation of the ruleset, read back and compared.
 
+use std::time::Duration;
+
 use nix::errno::Errno;
 
 use super::kernel_failure;
@@ -66,6 +68,11 @@ impl Sent {
     /// Whether only what differs was sent, so that the counters of the rest go on.
     pub(crate) fn is_update(&self) -> bool {
         self.update.is_some()
+    }
+
+    /// How long the kernel took over it.
+    pub(crate) fn took(&self) -> Duration {
+        self.committed.took
     }
 
     /// Bytes of the transaction.

@@ -196,9 +196,9 @@ impl<'a> Undoable<'a> {
     fn former(&mut self, decided_at: Generation, socket: &mut Socket) -> Result<Found, Diagnostic> {
         let failed = |error: KernelError| kernel_failure(&error);
         let (account, directory) = (&self.journal.account, &self.journal.directory);
-        let is_known = account.known_at(decided_at, socket).map_err(failed)?.is_some();
-        self.base = account.remembered().and_then(|remembered| directory.kept(remembered));
-        if let Some(base) = self.base.as_ref().filter(|base| is_known && base.messages.bytes.len() > SMALL) {
+        let known = account.known_at(decided_at, socket).map_err(failed)?;
+        self.base = known.and_then(|remembered| directory.kept(remembered));
+        if let Some(base) = self.base.as_ref().filter(|base| base.messages.bytes.len() > SMALL) {
             return Ok(Found::Remembered(base.remembered.clone()));
         }
         let (former, generation) = match snapshot::take(socket) {
@@ -206,9 +206,10 @@ impl<'a> Undoable<'a> {
             Err(KernelError::Unsettled { .. }) => return Ok(Found::Changed),
             taken => taken.map_err(failed)?,
         };
-        // What is remembered counts only if it is what stands there.
-        let is_same = |base: &Kept| matches!(&former, Former::Table(_, there) if *there == base.expected.identity());
-        self.base = self.base.take().filter(is_same);
+        // Whatever has happened since: if what stands there is what is remembered, so be it.
+        let is_there = |remembered: &&Remembered| matches!(&former, Former::Table(_, there) if there.to_string() == remembered.identity);
+        let base = self.base.take().filter(|base| is_there(&&base.remembered));
+        self.base = base.or_else(|| directory.kept(account.remembered().filter(is_there)?));
         Ok(if generation == decided_at { Found::Read(former) } else { Found::Changed })
     }
 

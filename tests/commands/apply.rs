@@ -143,7 +143,10 @@ fn remove_deletes_what_fwc_loaded_and_nothing_else() {
     assert_eq!(namespace.ruleset(), others);
     ended(try_apply(&namespace, &Spec::new(WEB), &[]), 0);
     let remove = || json(&ended(fwc(&["remove", "--netns", namespace.name(), "--format", "json"]), 0).stdout);
-    assert_eq!(remove(), serde_json::json!({"format": "fwc-remove", "version": 1, "removed": true}));
+    assert_eq!(
+        remove(),
+        serde_json::json!({"format": "fwc-remove", "version": 1, "removed": true, "ended_trial": null})
+    );
     assert_eq!(namespace.ruleset(), others);
     assert_eq!(remove()["removed"], false);
     assert_eq!(namespace.ruleset(), others);

@@ -41,6 +41,7 @@ pub mod name;
 pub mod nat_shape;
 pub mod neighbour_drop;
 pub mod never_confirmed;
+pub mod not_as_applied;
 pub mod not_permitted;
 pub mod not_understood;
 pub mod not_yaml;
@@ -173,6 +174,7 @@ pub const ALL: &[&Finding] = &[
     &other_confirmed::FINDING,
     &never_confirmed::FINDING,
     &healed::FINDING,
+    &not_as_applied::FINDING,
     &test_failed::FINDING,
     &test_impossible::FINDING,
     &kernel_disagrees::FINDING,

@@ -28,6 +28,8 @@ use crate::state::{Account, Directory, Pending, Stage, StateError, clock, crash,
 
 /// How long it may take to become ready.
 const READY: Duration = Duration::from_secs(10);
+/// How often that is looked at.
+const PAUSE: Duration = Duration::from_millis(5);
 /// How often the account is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 /// How long another fwc may hold the lock when the time is over, before it is taken for hung and killed.
@@ -80,6 +82,9 @@ fn as_unit(words: &[String], directory: &Directory, number: u64, netns: Option<&
         .args(["--quiet", "--collect", "--no-ask-password", "--property=Type=exec"])
         .arg(format!("--unit=fwc-rollback-{number}-{}", std::process::id()))
         .arg("--description=Rolls back an apply of fwc that nobody confirms")
+        // It waits for nothing, so that it starts in a rescue shell too, and it ends when the host goes down.
+        .args(["--property=DefaultDependencies=no", "--property=Conflicts=shutdown.target"])
+        .arg("--property=Before=shutdown.target")
         .arg("--")
         .arg(program)
         .args(words)
@@ -88,7 +93,18 @@ fn as_unit(words: &[String], directory: &Directory, number: u64, netns: Option<&
         command.args(["--netns", name]);
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+    let Ok(mut child) = command.spawn() else { return false };
+    let mut ended = None;
+    let start = Instant::now();
+    while ended.is_none() && start.elapsed() < READY {
+        std::thread::sleep(PAUSE);
+        ended = child.try_wait().ok().flatten();
+    }
+    if ended.is_none() {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    ended.is_some_and(|status| status.success())
 }
 
 /// Waits for something, but not for ever, and not when `over`.
@@ -101,7 +117,7 @@ fn comes(is_there: impl Fn() -> bool, over: &mut dyn FnMut() -> bool) -> bool {
         if over() {
             return false;
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(PAUSE);
     }
     false
 }

@@ -260,3 +260,47 @@ fn what_is_no_plan_is_read_as_a_spec() {
     let ran = namespace.fwc(&["apply", &out]);
     assert!(ran.status <= 1 && !ran.stderr.contains("FWC516") && !ran.stderr.contains("FWC513"), "{ran}");
 }
+
+/// A word of a command line that names a file beside the spec.
+fn beside(spec: &Spec, name: &str) -> String {
+    spec.path().replace("spec.yaml", name)
+}
+
+#[test]
+fn a_plan_is_saved_over_nothing_but_an_older_plan() {
+    let (namespace, base, out) = saved("over");
+    let base = base.file("notes", "mine\n").file("blank", "");
+    fs::copy(&out, beside(&base, "damaged")).expect("a copy");
+    std::os::unix::fs::symlink(base.path(), beside(&base, "link")).expect("a link");
+    tools::run(&mut tools::command(["mkfifo", &beside(&base, "fifo")]), "").expect_success("mkfifo");
+    let texts = ["spec.yaml", "bad.txt", "notes", "link"];
+    let content = || texts.map(|name| fs::read_to_string(beside(&base, name)).expect(name));
+    let before = content();
+    for name in ["spec.yaml", "bad.txt", "notes", "link", "fifo", "."] {
+        let ran = plan(&namespace, &base, &["--out", &beside(&base, name)]);
+        assert!(ran.status == 1 && ran.stdout.is_empty() && ran.stderr.contains("FWC530"), "{name}: {ran}");
+        assert_eq!(content(), before, "{name}");
+        assert_eq!(fs::symlink_metadata(beside(&base, "fifo")).expect("the FIFO").len(), 0, "{name}");
+    }
+    // By another way to the same file.
+    let ran = namespace.fwc(&["plan", &beside(&base, "link"), "--out", &base.path()]);
+    assert!(ran.status == 1 && ran.stderr.contains("FWC530") && content() == before, "{ran}");
+    for name in ["plan", "blank", "new"] {
+        let out = beside(&base, name);
+        plan(&namespace, &base, &["--out", &out]).expect_success(name);
+        namespace.fwc(&["apply", &out, "--dry-run"]).expect_success(name);
+    }
+}
+
+#[test]
+fn a_plan_does_not_become_a_part_of_a_spec_in_a_directory() {
+    let namespace = Namespace::new("directory");
+    let base = spec(BASE);
+    let folder = beside(&base, "");
+    for name in ["plan.yaml", "plan.YML"] {
+        let ran = namespace.fwc(&["plan", &folder, "--out", &beside(&base, name)]);
+        assert!(ran.status == 1 && ran.stderr.contains("FWC530"), "{ran}");
+    }
+    namespace.fwc(&["plan", &folder, "--out", &beside(&base, "plan")]).expect_success("a file that no spec has");
+    namespace.fwc(&["apply", &beside(&base, "plan")]).expect_success("apply");
+}

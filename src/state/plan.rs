@@ -43,6 +43,16 @@ impl SavedPlan {
     /// The format's name.
     pub const FORMAT: &'static str = "fwc-saved-plan";
 
+    /// Whether a file begins like a saved plan.
+    #[must_use]
+    pub fn is_at(path: &Path) -> bool {
+        let mut start = [0; START.len()];
+        let is_file = std::fs::metadata(path).is_ok_and(|found| found.is_file());
+        is_file
+            && File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok()
+            && start == *START.as_bytes()
+    }
+
     /// Reads a saved plan; none if the file is something else, or not there.
     ///
     /// # Errors

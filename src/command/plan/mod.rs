@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use super::host::{self, load};
 use super::output::Output;
-use super::{Failure, exit};
+use super::{Failure, destination, exit};
 use crate::cli::PlanArgs;
 use crate::compile::{self, Compiled, Outcome};
 use crate::diagnostic::Diagnostic;
@@ -34,6 +34,12 @@ pub(super) fn run(output: Output, arguments: &PlanArgs) -> Result<ExitCode, Fail
         tell(&[]);
         return Ok(ExitCode::from(exit::REFUSED));
     };
+    let refused =
+        arguments.out.as_deref().and_then(|out| destination::refuse_plan(out, &arguments.spec, &outcome.sources));
+    if let Some(refused) = refused {
+        tell(&[refused]);
+        return Ok(ExitCode::from(exit::REFUSED));
+    }
     let looked = match look(arguments, compiled) {
         Ok(looked) => looked,
         Err(diagnostic) => {

@@ -94,6 +94,7 @@ pub mod version;
 pub mod watchdog_failed;
 pub mod wildcard_notrack;
 pub mod word;
+pub mod would_overwrite;
 pub mod wrong_shape;
 
 use super::{Diagnostic, Finding};
@@ -173,6 +174,7 @@ pub const ALL: &[&Finding] = &[
     &other_confirmed::FINDING,
     &never_confirmed::FINDING,
     &healed::FINDING,
+    &would_overwrite::FINDING,
     &test_failed::FINDING,
     &test_impossible::FINDING,
     &kernel_disagrees::FINDING,

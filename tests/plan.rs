@@ -249,15 +249,41 @@ fn a_stale_plan_is_refused() {
 }
 
 #[test]
-fn what_is_no_plan_is_read_as_a_spec() {
-    let namespace = Namespace::new("damaged");
-    let (_planned, _base, out) = saved("whole");
+fn a_damaged_plan_is_refused_as_damaged() {
+    let (namespace, _base, out) = saved("damaged");
     let text = fs::read_to_string(&out).unwrap();
-    fs::write(&out, &text[..text.len() / 2]).unwrap();
-    let ran = namespace.fwc(&["apply", &out]);
-    assert!(ran.status == 1 && ran.stderr.contains("damaged"), "{ran}");
-    fs::write(&out, "{}\n").unwrap();
-    let ran = namespace.fwc(&["apply", &out]);
+    let edited = |from: &str, to: &str| {
+        let new = text.replacen(from, to, 1);
+        assert_ne!(new, text, "{from}");
+        new.into_bytes()
+    };
+    let half = text.as_bytes()[..text.len() / 2].to_vec();
+    let changed = "was changed after it was saved";
+    let cases: [(Vec<u8>, &str); 8] = [
+        (half.clone(), "is damaged"),
+        ([half, vec![0xff; 8]].concat(), "is damaged"),
+        (edited("\"texts\"", "\"words\""), "is damaged"),
+        (edited("\"version\": 1", "\"version\": 2"), "has version 2"),
+        (edited(":80", ":81"), changed),
+        (edited("\"identity\": \"", "\"identity\": \"00"), changed),
+        (edited("\"generation\": ", "\"generation\": 1"), changed),
+        (edited("\"live\"", "\"more\": 1,\n  \"live\""), changed),
+    ];
+    for (bytes, why) in cases {
+        fs::write(&out, bytes).unwrap();
+        is_stale(&namespace, &out, why);
+        let said = namespace.fwc(&["apply", &out]).stderr;
+        assert!(!said.contains("FWC513") && said.contains("fwc plan SPEC --out"), "{said}");
+    }
+    fs::write(&out, &text).unwrap();
+    namespace.fwc(&["apply", &out]).expect_success("as it was saved");
+}
+
+#[test]
+fn what_is_no_plan_is_read_as_a_spec() {
+    let namespace = Namespace::new("no-plan");
+    let spec = Spec::new("{}\n");
+    let ran = namespace.fwc(&["apply", &spec.path()]);
     assert!(ran.status <= 1 && !ran.stderr.contains("FWC516") && !ran.stderr.contains("FWC513"), "{ran}");
 }
 

@@ -98,7 +98,7 @@ fn saved(arguments: &PlanArgs, compiled: &Compiled, outcome: &Outcome, looked: &
     let spec: &Path = full.as_deref().unwrap_or(&arguments.spec);
     SavedPlan {
         format: SavedPlan::FORMAT.to_string(),
-        version: 1,
+        version: SavedPlan::VERSION,
         spec: spec.display().to_string(),
         spec_sha256: compiled.hash.clone(),
         identity: looked.identity.clone(),
@@ -106,5 +106,6 @@ fn saved(arguments: &PlanArgs, compiled: &Compiled, outcome: &Outcome, looked: &
         generation: looked.generation.0,
         live: looked.live.clone(),
         texts: compiled.texts(&arguments.spec, &outcome.sources),
+        sha256: String::new(),
     }
 }

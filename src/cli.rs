@@ -264,7 +264,7 @@ pub struct DoctorArgs {
     /// The time between two looks at the counters, from which rates are told.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub interval: Seconds,
-    /// Print only the proposed spec.
+    /// Print only the proposed spec. Ends with 0 when there is one, and with 1 when there is nothing to propose.
     #[arg(long, conflicts_with = "format")]
     pub spec: bool,
 }

@@ -84,6 +84,12 @@ fn where_nothing_is_loaded_all_is_added() {
     let value = json(&plan(&namespace, &base, &["--format", "json"]));
     let expected = ["add clients.resolver", "add services.mail", "add services.ssh", "add services.web"];
     assert_eq!(entries(&value), expected, "{value}");
+    let rules: Vec<&str> =
+        value["rules"].as_array().expect("rules").iter().filter_map(|rule| rule["what"].as_str()).collect();
+    for what in ["established", "meta nfproto ipv4 ip daddr . meta l4proto . th dport @service_requests_v4 accept"] {
+        assert!(rules.contains(&what), "{what}: {rules:#?}");
+    }
+    assert!(rules.iter().all(|what| !what.is_empty() && !what.contains("without a comment")), "{rules:#?}");
     assert_eq!(namespace.ruleset(), "");
 }
 
@@ -139,12 +145,17 @@ fn changes_by_hand_are_named() {
     namespace.write_nft("insert rule inet fwc input tcp dport 23 accept comment \"by hand\"");
     namespace.write_nft("add element inet fwc service_requests_v4 { 203.0.113.5 . tcp . 81 comment \"fwc: web\" }");
     namespace.write_nft("add chain inet fwc mine");
+    namespace.write_nft("add rule inet fwc mine ip saddr 192.0.2.66 udp dport { 53, 123 } counter drop");
+    namespace.write_nft("add rule inet fwc mine ip saddr . meta l4proto . th dport @service_requests_v4 return");
     let ran = plan(&namespace, &base, &["--detailed-exitcode"]);
     assert_eq!(ran.status, 2, "{ran}");
     for line in [
         "  ~ services.web\n      - request   203.0.113.5 . tcp . 81  (service_requests_v4)\n",
         "  - rule in input: by hand\n",
         "  - rule in mine: the chain itself\n",
+        // A rule that says nothing of itself is told by its text.
+        "  - rule in mine: meta nfproto ipv4 ip saddr 192.0.2.66 meta l4proto 17 th dport { 53, 123 } counter drop\n",
+        "  - rule in mine: meta nfproto ipv4 ip saddr . meta l4proto . th dport @service_requests_v4 return\n",
     ] {
         assert!(ran.stdout.contains(line), "{line}\n{ran}");
     }

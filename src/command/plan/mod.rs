@@ -12,10 +12,12 @@ use crate::cli::PlanArgs;
 use crate::compile::{self, Compiled, Outcome};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::host_failure;
-use crate::kernel::changes::{Change, changes};
+use crate::dump::netlink::rule_words;
+use crate::kernel::changes::{Change, What, changes};
 use crate::kernel::listing::own_table;
 use crate::kernel::socket::{Generation, Socket};
 use crate::kernel::table;
+use crate::kernel::wire::Malformed;
 use crate::state::clock::KernelLife;
 use crate::state::plan::SavedPlan;
 use report::Report;
@@ -86,10 +88,28 @@ fn look(arguments: &PlanArgs, compiled: &Compiled) -> Result<Looked, Diagnostic>
 fn look_once(socket: &mut Socket, prepared: &load::Prepared, generation: Generation) -> Result<Looked, Diagnostic> {
     let listed = own_table(socket).map_err(|error| host::kernel_failure(&error))?;
     let live = table::live(socket).map_err(|error| host::kernel_failure(&error))?;
-    let changes = changes(&listed, &prepared.messages.bytes).map_err(|why| {
+    let sent = &prepared.messages.bytes;
+    let compared = changes(&listed, sent).and_then(|changes| in_words(changes, &listed, sent));
+    let changes = compared.map_err(|why| {
         host_failure::report(format!("the live table cannot be compared: {why}"), "please report this with the spec")
     })?;
     Ok(Looked { changes, generation, live: live.map(|live| live.identity.to_string()), identity: prepared.identity() })
+}
+
+/// Gives rules without a comment, which tells what they are for, their text.
+fn in_words(mut changes: Vec<Change>, listed: &[u8], sent: &[u8]) -> Result<Vec<Change>, Malformed> {
+    // The rules of a side are read once it is known that one of them has to be shown.
+    let (mut there, mut wanted) = (None, None);
+    for change in changes.iter_mut().filter(|change| change.comment.is_none()) {
+        let What::Rule(_, number) = change.what else { continue };
+        let (known, bytes) = if change.added { (&mut wanted, sent) } else { (&mut there, listed) };
+        let words = match known {
+            Some(words) => words,
+            None => known.insert(rule_words(bytes)?),
+        };
+        change.words = words.get(number).cloned().unwrap_or_default();
+    }
+    Ok(changes)
 }
 
 fn saved(arguments: &PlanArgs, compiled: &Compiled, outcome: &Outcome, looked: &Looked) -> SavedPlan {

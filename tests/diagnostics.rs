@@ -70,6 +70,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("FWC518", "tests/rollback/boot.rs"),
     ("FWC519", "tests/rollback/session.rs"),
     ("FWC520", "tests/rollback/damage.rs"),
+    ("FWC530", "tests/plan.rs"),
     ("FWC611", "src/command/verify/report.rs"),
     ("FWC612", "src/command/verify/report.rs"),
     ("FWC613", "src/command/verify/report.rs"),

@@ -34,6 +34,25 @@ fn apply_says_what_it_did() {
 }
 
 #[test]
+fn the_time_to_confirm_is_typed_in_any_unit() {
+    let namespace = Namespace::new("time");
+    let spec = Spec::new(WEB);
+    for (time, seconds) in [("90", 90), ("90s", 90), ("1m30s", 90), ("2h", 7200)] {
+        let ran = ended(try_apply(&namespace, &spec, &["--format", "json", "--confirm-within", time]), 0);
+        assert_eq!(json(&ran.stdout)["confirm"]["within"], seconds, "{time}");
+        let words = ["rollback", "--netns", namespace.name()];
+        namespace.fwc(&words).expect_success("rollback");
+    }
+    for time in ["30s1m", "1m30", "soon", "1.5h"] {
+        let ran = ended(try_apply(&namespace, &spec, &["--confirm-within", time]), 2);
+        assert!(ran.stdout.is_empty() && ran.stderr.contains("1m30s"), "{ran}");
+    }
+    assert_eq!(namespace.ruleset(), "");
+    let help = fwc(&["apply", "--help"]).expect_success("the help");
+    assert!(help.contains("a bare number is seconds"), "{help}");
+}
+
+#[test]
 fn a_wrong_spec_loads_nothing_and_an_odd_one_loads() {
     let namespace = Namespace::new("wrong");
     let ran = ended(try_apply(&namespace, &Spec::new(WRONG), &["--format", "json"]), 1);

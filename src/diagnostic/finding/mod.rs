@@ -95,6 +95,7 @@ pub mod version;
 pub mod watchdog_failed;
 pub mod wildcard_notrack;
 pub mod word;
+pub mod would_overwrite;
 pub mod wrong_shape;
 
 use super::{Diagnostic, Finding};
@@ -175,6 +176,7 @@ pub const ALL: &[&Finding] = &[
     &never_confirmed::FINDING,
     &healed::FINDING,
     &not_as_applied::FINDING,
+    &would_overwrite::FINDING,
     &test_failed::FINDING,
     &test_impossible::FINDING,
     &kernel_disagrees::FINDING,

@@ -60,18 +60,18 @@ struct Status {
 
 /// An apply that waits to be confirmed.
 #[derive(Debug, Serialize)]
-struct Waits {
-    spec: String,
-    until: String,
-    seconds_left: u64,
+pub(super) struct Waits {
+    pub(super) spec: String,
+    pub(super) until: String,
+    pub(super) seconds_left: u64,
     /// Whether its time is over and nobody has rolled it back.
-    overdue: bool,
+    pub(super) overdue: bool,
     /// Whether the process that rolls back is there.
     armed: bool,
 }
 
 /// What waits to be confirmed, as far as this user may know.
-fn waits(netns: Option<&str>) -> Option<Waits> {
+pub(super) fn waits(netns: Option<&str>) -> Option<Waits> {
     let directory = Directory::existing(&directory::path(netns)).ok()??;
     let account = directory.account().ok()??;
     let pending = account.pending.as_ref()?;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use super::host::{self, load};
 use super::output::Output;
+use super::status::{Waits, waits};
 use super::{Failure, destination, exit};
 use crate::cli::PlanArgs;
 use crate::compile::{self, Compiled, Outcome};
@@ -55,7 +56,7 @@ pub(super) fn run(output: Output, arguments: &PlanArgs) -> Result<ExitCode, Fail
         let plan = saved(arguments, compiled, &outcome, &looked);
         plan.write(out).map_err(|error| Failure::Io(format!("writing {}", out.display()), error))?;
     }
-    let report = Report::new(compiled, &looked, arguments.out.as_deref());
+    let report = Report::new(compiled, looked, arguments.out.as_deref());
     output.result(&report.human(), &report)?;
     let differs = arguments.detailed_exitcode && !report.is_same();
     Ok(if differs { ExitCode::from(DIFFERS) } else { ExitCode::SUCCESS })
@@ -69,6 +70,8 @@ struct Looked {
     live: Option<String>,
     /// What the table will be.
     identity: String,
+    /// The apply that waits to be confirmed, which stands in the way of the next one.
+    waits: Option<Waits>,
 }
 
 fn look(arguments: &PlanArgs, compiled: &Compiled) -> Result<Looked, Diagnostic> {
@@ -77,7 +80,8 @@ fn look(arguments: &PlanArgs, compiled: &Compiled) -> Result<Looked, Diagnostic>
     let mut socket = host::socket()?;
     for _ in 0..ATTEMPTS {
         let generation = socket.generation().map_err(|error| host::kernel_failure(&error))?;
-        let looked = look_once(&mut socket, &prepared, generation)?;
+        let mut looked = look_once(&mut socket, &prepared, generation)?;
+        looked.waits = waits(arguments.netns.as_deref());
         if socket.generation().map_err(|error| host::kernel_failure(&error))? == generation {
             return Ok(looked);
         }
@@ -93,7 +97,8 @@ fn look_once(socket: &mut Socket, prepared: &load::Prepared, generation: Generat
     let changes = compared.map_err(|why| {
         host_failure::report(format!("the live table cannot be compared: {why}"), "please report this with the spec")
     })?;
-    Ok(Looked { changes, generation, live: live.map(|live| live.identity.to_string()), identity: prepared.identity() })
+    let live = live.map(|live| live.identity.to_string());
+    Ok(Looked { changes, generation, live, identity: prepared.identity(), waits: None })
 }
 
 /// Gives rules without a comment, which tells what they are for, their text.

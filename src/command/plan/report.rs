@@ -7,7 +7,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Looked;
-use crate::command::status::leg;
+use crate::command::status::{Waits, leg};
+use crate::command::waiting;
 use crate::compile::Compiled;
 use crate::kernel::changes::{Change, What};
 use crate::policy::Role;
@@ -57,6 +58,8 @@ pub(super) struct Report {
     sets: Vec<Set>,
     /// Rules, chains and their order, beside what belongs to an entry.
     rules: Vec<Rule>,
+    /// The apply that waits to be confirmed, as `fwc status` tells it.
+    pending: Option<Waits>,
     /// Where the plan was saved.
     saved: Option<String>,
 }
@@ -219,7 +222,7 @@ fn entry_name(comment: &str) -> &str {
 }
 
 impl Report {
-    pub(super) fn new(compiled: &Compiled, looked: &Looked, saved: Option<&Path>) -> Self {
+    pub(super) fn new(compiled: &Compiled, looked: Looked, saved: Option<&Path>) -> Self {
         let groups = Groups::of(compiled, &looked.changes);
         let spoken: BTreeSet<String> = known(compiled).into_keys().collect();
         let entry = |((section, name), items): ((Option<&'static str>, String), Vec<Item>)| {
@@ -248,6 +251,7 @@ impl Report {
             entries: groups.entries.into_iter().map(entry).collect(),
             sets: groups.sets.into_iter().map(set).collect(),
             rules: groups.rules,
+            pending: looked.waits,
             saved: saved.map(|path| path.display().to_string()),
         }
     }
@@ -262,6 +266,9 @@ impl Report {
             (false, _) => "table inet fwc: not loaded; all of this would be added\n".to_string(),
             (true, _) => "table inet fwc: differs from the spec\n".to_string(),
         };
+        if let Some(waits) = &self.pending {
+            let _ = writeln!(text, "  {}", waiting::words(waits));
+        }
         for Policy { chain, from, to } in &self.policies {
             let word = |policy: &Option<String>| policy.clone().unwrap_or_else(|| "no chain".to_string());
             let _ = writeln!(text, "  ~ policy {chain}: {} -> {}", word(from), word(to));

@@ -6,8 +6,9 @@
 //!
 //! ```text
 //! account.json     what was applied last, what stood there before, what is pending, what is confirmed
+//! account.json.damaged  an account that could not be read, kept for who wants to look into it
 //! previous-N       the former table, as netlink messages that make it again
-//! loaded-N         the table that apply N loaded, in the same form, once it was read back; it is the former table of apply N + 1
+//! loaded-N         the table that apply N loaded, in the same form, once it was read back: where it is large, the former table of apply N + 1
 //! spec-N.json      the texts of the spec of apply N with its set files
 //! watchdog.json    the process that will roll back apply N: written by itself, once it is ready
 //! spare            a few KiB that are given up when the disk is full, so that a confirm or a rollback can still be written down

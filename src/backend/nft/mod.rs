@@ -3,6 +3,7 @@
 //! `plan` decides how a ruleset becomes sets and few rules, so that the cost per packet does not grow with the number of services; the
 //! [`Program`] that it makes can be written as `nft -f` text (`text`) or as netlink messages ([`netlink`]). Both say the same.
 
+pub mod key_type;
 pub mod netlink;
 mod plan;
 mod program;

@@ -21,11 +21,6 @@ use attribute::Writer;
 use rule::{Encoder, Ids};
 use set::{ElementWriter, Shape};
 
-/// nft's type number of interface names.
-const IFNAME: u32 = 41;
-/// nft's type number of ports.
-const INET_SERVICE: u32 = 13;
-
 const NFT_MSG_NEWTABLE: u16 = 0;
 const NFT_MSG_DELTABLE: u16 = 2;
 const NFT_MSG_NEWCHAIN: u16 = 3;

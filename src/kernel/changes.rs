@@ -65,7 +65,7 @@ pub fn changes(side: Side, there: &[u8], sent: &[u8]) -> Result<Vec<Change>, Mal
     let mut differing = BTreeSet::new();
     for name in live.normal.sets.keys().chain(wanted.normal.sets.keys()) {
         match (live.normal.sets.get(name), wanted.normal.sets.get(name)) {
-            (Some(a), Some(b)) if a.digest == b.digest && a.elements == b.elements => {}
+            (Some(a), Some(b)) if a.digest == b.digest && a.elements.is_same(&b.elements) => {}
             (Some(a), Some(b)) if a.digest != b.digest => {
                 // Another type, other flags, room for another number of elements.
                 found.insert(change(What::Set(name.clone()), None, true));

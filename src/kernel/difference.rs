@@ -92,8 +92,9 @@ pub(super) fn gap_beside(sent: &NormalTable, listed: &NormalTable, unread: &BTre
             })
         })
         .or_else(|| {
-            let mut read = pairs(&sent.sets, &listed.sets).filter(|(name, ..)| !unread.contains(*name));
-            read.find_map(|(name, a, b)| members(name, &a.elements, &b.elements))
+            let mut read = pairs(&sent.sets, &listed.sets)
+                .filter(|(name, a, b)| !unread.contains(*name) && !a.elements.is_same(&b.elements));
+            read.find_map(|(name, a, b)| members(name, &a.elements.sorted(), &b.elements.sorted()))
         })
 }
 

@@ -10,7 +10,7 @@ use super::KernelError;
 use super::difference::{Difference, Gap, gap, gap_beside, subject_of};
 use super::messages::{Messages, Part, Subject};
 use super::nf_tables::{self, INET, chain, elements, message, rule, set, table};
-use super::normal::{NormalSet, NormalTable, Side};
+use super::normal::{Members, NormalSet, NormalTable, Side};
 use super::sample::{LARGE, Sample};
 use super::socket::{Generation, Socket};
 use super::transaction::{Committed, Transaction, TransactionError};
@@ -343,7 +343,7 @@ fn read_elements(
     let start = || {
         let mut one = NormalTable::default();
         let mut empty = set.clone();
-        empty.elements.clear();
+        empty.elements = Members::default();
         one.sets.insert(name.to_string(), empty);
         one
     };

@@ -204,15 +204,21 @@ impl Journal {
         Ok(())
     }
 
-    /// Remembers the table that was loaded and read back at this generation, for [`Journal::settle`] to write down. Where there is no room for it,
-    /// the next command reads it from the kernel.
-    pub fn remember(&mut self, messages: &Messages, generation: Generation) {
-        let Some(applied) = &self.account.applied else { return };
-        let file = loaded_file(applied.number);
-        let remembered = Remembered { file, identity: applied.identity.clone(), generation: generation.0 };
-        if self.directory.write(&remembered.file, &messages.bytes).is_ok() {
-            self.account.remembered = Some(remembered);
-        }
+    /// Keeps the messages of the apply that is under way, for [`Journal::remember`], and gives whether there is room for them. Until then no account
+    /// speaks of the file.
+    #[must_use]
+    pub fn keep(&self, messages: &Messages) -> bool {
+        let applied = self.account.applied.as_ref();
+        applied.is_some_and(|applied| self.directory.write(&loaded_file(applied.number), &messages.bytes).is_ok())
+    }
+
+    /// Remembers the table whose messages have been kept: it was read back at this generation. [`Journal::settle`] writes that down.
+    pub fn remember(&mut self, generation: Generation) {
+        self.account.remembered = self.account.applied.as_ref().map(|applied| Remembered {
+            file: loaded_file(applied.number),
+            identity: applied.identity.clone(),
+            generation: generation.0,
+        });
     }
 
     /// The apply did not happen. Where that cannot be written, the next command will find out from the kernel.

@@ -21,8 +21,8 @@
 //! 1. the texts and the former table are written beside the account;
 //! 2. the account says `loading`, and keeps the account from before;
 //! 3. the watchdog starts, where the apply is to be confirmed;
-//! 4. the kernel takes the transaction;
-//! 5. the table is read back, and what was sent is written beside the account;
+//! 4. the kernel takes the transaction, and meanwhile what it is sent is written beside the account;
+//! 5. the table is read back;
 //! 6. the account says `settled`, and that this is the loaded table.
 //!
 //! Whoever comes next and finds `loading` asks the kernel: a table that carries the signature of the new rules was loaded, anything else means that

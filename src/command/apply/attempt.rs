@@ -19,6 +19,7 @@ use crate::kernel::transaction::TransactionError;
 use crate::source::Texts;
 use crate::state::clock::KernelLife;
 use crate::state::plan::SavedPlan;
+use crate::state::remembered::Kept;
 use crate::state::{clock, crash};
 
 /// How often fwc looks again when the ruleset changes between look and load.
@@ -94,7 +95,9 @@ impl Run<'_> {
                     return Err(failure);
                 }
             };
-            match load::commit(work.prepared, work.undoable.base(), work.socket, generation) {
+            let (prepared, socket) = (work.prepared, &mut *work.socket);
+            let load = |base: Option<&Kept>| load::commit(prepared, base, socket, generation);
+            match work.undoable.keeping(&prepared.messages, load) {
                 Ok(sent) => {
                     let mut report = self.loaded(work, &sent, attempt)?;
                     report.nat_rules = nat_rules;
@@ -212,7 +215,7 @@ impl Run<'_> {
         let mut report = Report::new("loaded", self.compiled, work.prepared, attempt);
         report.sizing = changes;
         report.sent(sent, work.prepared);
-        work.undoable.settle(&work.prepared.messages, generation)?;
+        work.undoable.settle(generation)?;
         report.conntrack_kept = self.arguments.keep_conntrack;
         if !report.conntrack_kept {
             report.stale_entries_deleted = stale::delete(self.compiled, work.socket)?;

@@ -1,6 +1,7 @@
 //! Applying so that it can be undone: the former table is kept, the intent written down, the watchdog armed, and only then anything is loaded.
 
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use super::{kernel_failure, load};
@@ -32,6 +33,8 @@ pub(crate) struct Undoable<'a> {
     armed: bool,
     /// The table that stands there, where it is a remembered one.
     base: Option<Kept>,
+    /// Whether the messages that were loaded are on the disk.
+    is_kept: bool,
 }
 
 /// What an apply finds in its place.
@@ -158,7 +161,7 @@ impl<'a> Undoable<'a> {
             found.push(pending::report(&applied.spec, &clock::date(waits.until), waits.left().as_secs(), &netns));
             return Ok(None);
         }
-        Ok(Some(Undoable { journal, wanted, armed: false, base: None }))
+        Ok(Some(Undoable { journal, wanted, armed: false, base: None, is_kept: false }))
     }
 
     /// Makes an apply on the ruleset of this generation undoable; false when that ruleset is gone already.
@@ -233,19 +236,28 @@ impl<'a> Undoable<'a> {
         Ok(if generation == decided_at { Found::Read(former) } else { Found::Changed })
     }
 
-    /// The table that stands there, where it is one that fwc loaded and remembers.
-    pub(crate) fn base(&self) -> Option<&Kept> {
-        self.base.as_ref()
-    }
-
     /// Nothing was loaded.
     pub(crate) fn abandon(&mut self) {
         self.journal.abandon();
     }
 
+    /// Loads, and keeps the messages meanwhile: the disk and the kernel do not wait for each other.
+    pub(crate) fn keeping<T>(&mut self, messages: &Messages, load: impl FnOnce(Option<&Kept>) -> T) -> T {
+        let (journal, base) = (&self.journal, self.base.as_ref());
+        let (loaded, is_kept) = thread::scope(|scope| {
+            let writer = scope.spawn(|| journal.keep(messages));
+            let loaded = load(base);
+            (loaded, writer.join().unwrap_or(false))
+        });
+        self.is_kept = is_kept;
+        loaded
+    }
+
     /// It was loaded, and at this generation read back.
-    pub(crate) fn settle(&mut self, messages: &Messages, generation: Generation) -> Result<(), Diagnostic> {
-        self.journal.remember(messages, generation);
+    pub(crate) fn settle(&mut self, generation: Generation) -> Result<(), Diagnostic> {
+        if self.is_kept {
+            self.journal.remember(generation);
+        }
         crash::point("remembered");
         let loaded = "the rules are loaded, and the next fwc command will write it down";
         self.journal.settle().map_err(|error| failure(&error, loaded))

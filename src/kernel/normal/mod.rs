@@ -6,13 +6,17 @@
 //! depends on who loaded it.
 
 mod condition;
+mod members;
 mod shape;
+mod simple;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 use xxhash_rust::xxh3::xxh3_128;
+
+pub use self::members::Members;
 
 use self::condition::Step;
 use self::shape::{Field, Shape};
@@ -72,12 +76,12 @@ pub struct NormalChain {
 }
 
 /// A set in normal form.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct NormalSet {
     /// Its own attributes.
     pub digest: Digest,
-    /// Its elements. Sorted by [`NormalTable::settle`].
-    pub elements: Vec<Digest>,
+    /// Its elements.
+    pub elements: Members,
     /// The expressions that elements get where they name none.
     expressions: Vec<u8>,
     /// Whether it belongs to a rule, whose digest has its content.
@@ -90,8 +94,7 @@ pub struct NormalSet {
 impl NormalSet {
     /// What it is and holds, for a rule that it belongs to.
     fn content(&self) -> Digest {
-        let mut elements = self.elements.clone();
-        elements.sort_unstable();
+        let elements = [Digest(self.elements.len() as u128), self.elements.digest()];
         let parts: Vec<u8> =
             std::iter::once(&self.digest).chain(&elements).flat_map(|digest| digest.0.to_le_bytes()).collect();
         Digest::of(&parts)
@@ -146,13 +149,9 @@ impl NormalTable {
         }
     }
 
-    /// Sorts the elements, whose order means nothing, and drops the sets that rules have taken in. Call it when all messages have been
-    /// taken.
+    /// Drops the sets that rules have taken in. Call it when all messages have been taken.
     pub fn settle(&mut self) {
         self.sets.retain(|_, set| !set.anonymous);
-        for set in self.sets.values_mut() {
-            set.elements.sort_unstable();
-        }
     }
 
     /// What the table is apart from what is in it.
@@ -174,7 +173,10 @@ impl NormalTable {
         part(if self.digest.is_some() { "table" } else { "no table" }, None, &[]);
         self.chains.iter().for_each(|(name, chain)| part(name, Some(chain.digest), &chain.rules));
         part("sets", None, &[]);
-        self.sets.iter().for_each(|(name, set)| part(name, Some(set.digest), &set.elements));
+        for (name, set) in &self.sets {
+            let count = Digest(set.elements.len() as u128);
+            part(name, Some(set.digest), &[count, set.elements.digest()]);
+        }
         hasher.update(self.flags.to_le_bytes());
         hasher.finalize().into()
     }
@@ -239,7 +241,13 @@ impl NormalTable {
         let (anonymous, flags) = (is_anonymous(fields), fields.number(set::FLAGS).unwrap_or(0));
         let is_plain = flags & set_flag::INTERVAL != 0 && flags & set_flag::CONCATENATED == 0;
         let count = fields.number(set::COUNT).filter(|_| !is_plain);
-        self.sets.entry(name).or_insert(NormalSet { digest, elements: Vec::new(), expressions, anonymous, count });
+        self.sets.entry(name).or_insert(NormalSet {
+            digest,
+            elements: Members::default(),
+            expressions,
+            anonymous,
+            count,
+        });
         Ok(Added::Set(digest))
     }
 
@@ -252,11 +260,8 @@ impl NormalTable {
     ) -> Result<Added, Malformed> {
         let name = self.set_name(fields.get(elements::SET), fields.number(elements::SET_ID), side)?;
         let orphan = || Malformed::Orphan(format!("the set `{name}` of an element"));
-        let (expressions, known) = match self.sets.get_mut(&name) {
-            Some(set) => (std::mem::take(&mut set.expressions), &set.elements),
-            None => return Err(orphan()),
-        };
-        let mut digests = Vec::with_capacity(if known.is_empty() { 0 } else { 1024 });
+        let set = self.sets.get_mut(&name).ok_or_else(orphan)?;
+        let (expressions, mut known) = (std::mem::take(&mut set.expressions), std::mem::take(&mut set.elements));
         let mut buffer = Vec::new();
         for attribute in wire::attributes(fields.get(elements::ELEMENTS).unwrap_or(&[])) {
             let value = attribute?.value;
@@ -264,12 +269,11 @@ impl NormalTable {
             if self.element(value, &expressions, side, &mut buffer)? {
                 let digest = Digest::of(&buffer);
                 each(digest, value);
-                digests.push(digest);
+                known.push(digest);
             }
         }
         let set = self.sets.get_mut(&name).ok_or_else(orphan)?;
-        set.expressions = expressions;
-        set.elements.append(&mut digests);
+        (set.expressions, set.elements) = (expressions, known);
         Ok(Added::Elements)
     }
 
@@ -283,6 +287,11 @@ impl NormalTable {
 
     /// The normal form of one element; false for one that means nothing.
     fn element(&self, bytes: &[u8], default: &[u8], side: Side, out: &mut Vec<u8>) -> Result<bool, Malformed> {
+        simple::element(bytes, default, out).map_or_else(|| self.any_element(bytes, default, side, out), Ok)
+    }
+
+    /// The same, whatever the element has.
+    fn any_element(&self, bytes: &[u8], default: &[u8], side: Side, out: &mut Vec<u8>) -> Result<bool, Malformed> {
         let fields = Fields::of(bytes)?;
         let is_end = fields.number(element::FLAGS).unwrap_or(0) & element::INTERVAL_END != 0;
         if is_end && key_is_zero(&fields) {

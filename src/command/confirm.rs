@@ -8,7 +8,6 @@ use super::{Failure, exit};
 use crate::cli::HostArgs;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::{not_as_applied, nothing_pending};
-use crate::kernel::table;
 use crate::source::Sources;
 use crate::state::Applied;
 
@@ -47,7 +46,7 @@ fn confirm(arguments: &HostArgs, found: &mut Vec<Diagnostic>) -> Result<Option<A
         return Ok(None);
     };
     if let Some(applied) = &journal.account.applied {
-        let live = table::live(&mut socket).map_err(|error| host::kernel_failure(&error))?;
+        let live = undoable::live(arguments.netns.as_deref(), &mut socket)?;
         if live.as_ref().is_none_or(|live| live.identity.to_string() != applied.identity) {
             let netns = undoable::netns_words(arguments.netns.as_deref());
             found.push(not_as_applied::report(&applied.spec, live.is_some(), &netns));

@@ -1,9 +1,10 @@
-//! Matches of x_tables in a rule of nf_tables, as iptables-nft makes them: what the kernel's modules were given, in their own layout
-//! (`linux/netfilter/xt_*.h`), host byte order but for addresses.
+//! Matches and translations of x_tables, in a rule of nf_tables as iptables-nft makes them or in a table of iptables-legacy: what the kernel's modules
+//! were given, in their own layout (`linux/netfilter/xt_*.h`, `nf_nat.h`), host byte order but for addresses and the ports of a translation.
 //!
 //! Only what decides about most rulesets is read: ports, flags, ICMP types, conntrack's states, local addresses. Everything else is not understood.
 
-use crate::dump::{Condition, Side, States, Test};
+use super::action::{ip, port, translation_kind};
+use crate::dump::{Condition, Side, States, Test, Translation, TranslationKind, Varies};
 use crate::kernel::wire::{u16_at, u32_at};
 use crate::net::{Family, RangeSet};
 
@@ -20,6 +21,37 @@ pub(super) fn conditions(name: &str, revision: u64, info: &[u8]) -> Option<Vec<C
         ("conntrack", 1..=3) => conntrack(revision, info).map(|one| vec![one]),
         _ => None,
     }
+}
+
+const MAP_ADDRESSES: u32 = 1;
+const MAP_PORTS: u32 = 2;
+
+/// What a target does, if it is NAT, in a rule for this family.
+pub(super) fn translation(name: &str, revision: u64, info: &[u8], family: Option<Family>) -> Option<Translation> {
+    let kind = translation_kind(name)?;
+    let unknown = Translation { kind, address: None, ports: None, varies: Varies::ALL };
+    if kind == TranslationKind::Netmap {
+        return Some(unknown);
+    }
+    // `struct nf_nat_ipv4_multi_range_compat`: a count, flags, two addresses, two ports; `struct nf_nat_range` and `nf_nat_range2`: flags, two
+    // addresses of 16 bytes each, two ports.
+    let (flags_at, first_at, last_at, ports_at, width) = match (family, revision) {
+        (Some(Family::V4), 0) => (4, 8, 12, 16, 4),
+        (Some(Family::V4), _) => (0, 4, 20, 36, 4),
+        (Some(Family::V6), _) => (0, 4, 20, 36, 16),
+        (None, _) => return Some(unknown),
+    };
+    let address = |at: usize| ip(info.get(at..at + width)?);
+    let ports = |at: usize| port(info.get(at..)?);
+    let read = || {
+        let flags = u32_at(info, flags_at)?;
+        let addresses = (address(first_at)?, address(last_at)?);
+        let ports = (ports(ports_at)?, ports(ports_at + 2)?);
+        let (address, ports) =
+            ((flags & MAP_ADDRESSES != 0).then_some(addresses), (flags & MAP_PORTS != 0).then_some(ports));
+        Some(Translation { kind, address, ports, varies: Varies::default() })
+    };
+    Some(read().unwrap_or(unknown))
 }
 
 /// `struct xt_tcp`: source ports, destination ports, an option, mask and value of flags, what is inverted.

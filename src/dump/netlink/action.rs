@@ -62,7 +62,7 @@ pub(in crate::dump) fn of(
         "nat" | "masq" | "redir" => Action::Ends(Verdict::Translate(translation(name, fields, registers))),
         "match" => {
             let (name, revision, info) = extension(fields);
-            extension_match(&name, revision, info)
+            extension_match(&name, revision, info, family)
         }
         "target" => {
             let (name, revision, info) = extension(fields);
@@ -164,11 +164,11 @@ fn extension<'a>(fields: &Fields<'a>) -> (String, u64, &'a [u8]) {
 }
 
 /// A match of x_tables by the kernel's name, with its revision and what it was given.
-pub(in crate::dump) fn extension_match(name: &str, revision: u64, info: &[u8]) -> Action {
+pub(in crate::dump) fn extension_match(name: &str, revision: u64, info: &[u8], family: Option<Family>) -> Action {
     if name == "comment" {
         return harmless("comment");
     }
-    if let Some(conditions) = super::extension::conditions(name, revision, info) {
+    if let Some(conditions) = super::extension::conditions(name, revision, info, family) {
         return Action::AsksAll(conditions);
     }
     let volatile = VOLATILE.contains(&name);
@@ -189,8 +189,9 @@ pub(in crate::dump) fn extension_target(name: &str, revision: u64, info: &[u8], 
         return Action::Effect(Effect::Notrack);
     }
     // `struct xt_ct_target_info`: the helper's name is behind four numbers.
-    if name == "CT" && info.get(12).is_some_and(|&byte| byte != 0) {
-        return other("xt target CT, helper".to_string());
+    let helper = info.get(12..28).map(text).filter(|helper| name == "CT" && !helper.is_empty());
+    if let Some(helper) = helper {
+        return other(format!("xt target CT, helper {helper}"));
     }
     target(name)
 }

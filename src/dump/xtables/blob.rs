@@ -206,7 +206,7 @@ impl<'a> Reader<'a> {
             if found.name == "comment" {
                 comment = Some(Arc::from(wire::text(found.data)));
             } else {
-                rule.act(extension_match(&found.name, found.revision, found.data));
+                rule.act(extension_match(&found.name, found.revision, found.data, Some(self.family)));
             }
             matches = matches.get(found.size..)?;
         }

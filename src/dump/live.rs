@@ -30,7 +30,7 @@ pub struct Ruleset {
 /// A place where rules may be that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unseen {
-    /// The place, as in `the tables of nf_tables` or `the table nat of ip6tables-legacy`.
+    /// The place, as in `nf_tables` or `the table nat of ip6tables-legacy`.
     pub what: String,
     /// Why.
     pub why: KernelError,
@@ -61,7 +61,7 @@ impl Live {
                 }
                 self.rulesets.push(Ruleset { dump, legacy: None });
             }
-            Err(why) => self.unseen.push(Unseen { what: "the tables of nf_tables".to_string(), why }),
+            Err(why) => self.unseen.push(Unseen { what: "nf_tables".to_string(), why }),
         }
     }
 

@@ -144,3 +144,44 @@ fn target(does: &Translation) -> Option<Target> {
     let ports = does.ports.map(|(first, last)| RangeSet::range(first, last));
     Some(Target { address, ports: if does.varies.port { Some(RangeSet::all()) } else { ports } })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dump::Dump;
+    use crate::source::{Place, Sources};
+    use crate::spec::Fate;
+
+    fn found(kind: Option<ChainKind>, verdict: Verdict) -> Vec<NatRule> {
+        let mut sources = Sources::default();
+        let place = Place { file: sources.add("nothing", ""), start: 0, end: 0 };
+        let base = |kind| Base { hook: Hook::Output, priority: 0, kind, policy: Fate::Accept };
+        let position = Some(Position::Handle(7));
+        let rule = Rule { conditions: Vec::new(), effects: Vec::new(), verdict, place, comment: None, position };
+        let chain = |name: &str, kind: Option<ChainKind>, rules| Chain {
+            table: "ip t".to_string(),
+            family: None,
+            name: name.to_string(),
+            base: kind.map(base),
+            rules,
+            place,
+        };
+        let chains = vec![chain("hooked", Some(ChainKind::Nat), Vec::new()), chain("c", kind, vec![rule])];
+        of_ruleset(&Ruleset { dump: Dump { chains, ..Dump::default() }, legacy: None })
+    }
+
+    #[test]
+    fn what_is_not_known_is_nat_where_nat_can_be() {
+        let unknown = |words: &str| Verdict::Unknown(words.to_string());
+        for (kind, hooks) in [(Some(ChainKind::Nat), &[NatHook::Output][..]), (None, NatHook::ALL)] {
+            let [rule] = &found(kind, unknown("xt target FULLCONENAT"))[..] else { panic!("{kind:?}") };
+            assert_eq!((rule.kind, rule.hooks), (None, hooks));
+            assert_eq!((rule.text.as_str(), &rule.target), ("ip t c handle 7: FULLCONENAT", &Some(Target::unknown())));
+            for harmless in ["queue", "synproxy name s", "vmap @ports", "xt target NFQUEUE", "verdict Some(9)"] {
+                assert_eq!(found(kind, unknown(harmless)), [], "{harmless}");
+            }
+        }
+        assert_eq!(found(Some(ChainKind::Filter), unknown("fullcone")), []);
+        assert_eq!(found(Some(ChainKind::Nat), Verdict::Accept), []);
+    }
+}

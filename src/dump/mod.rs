@@ -17,6 +17,7 @@ pub mod nft_json;
 mod nft_names;
 pub mod nft_text;
 mod of_ruleset;
+mod position;
 mod translation;
 mod words;
 pub mod xtables;
@@ -29,6 +30,7 @@ use crate::source::Place;
 use crate::spec::Fate;
 
 pub use of_ruleset::of_ruleset;
+pub use position::Position;
 pub use translation::{Translation, TranslationKind, Varies};
 
 /// A whole ruleset, or as much of it as one source tells.
@@ -126,15 +128,6 @@ pub struct Rule {
     pub comment: Option<Arc<str>>,
     /// By what the program that looks after it finds it; `None` for a source that does not say.
     pub position: Option<Position>,
-}
-
-/// Where in its chain a rule is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Position {
-    /// The handle that `nft -a list ruleset` shows and `nft delete rule` takes.
-    Handle(u64),
-    /// The number that `iptables -L --line-numbers` shows and `iptables -D` takes: 1 for the first.
-    Number(usize),
 }
 
 /// What a rule does besides its verdict.

@@ -4,8 +4,8 @@ use std::fmt::{self, Display};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{
-    Base, ChainId, ChainKind, Condition, Dump, Effect, Hook, Keys, Parts, Position, Rule, Selector, Side, States, Test,
-    Value, Verdict, Way,
+    Base, ChainId, ChainKind, Condition, Dump, Effect, Hook, Keys, Parts, Rule, Selector, Side, States, Test, Value,
+    Verdict, Way,
 };
 use crate::net::{AddressSet, Family, RangeSet, Scalar};
 use crate::spec::Fate;
@@ -64,15 +64,6 @@ pub(super) fn rule_words(conditions: &[Condition], effects: &[Effect], verdict: 
     });
     words.retain(|word| !word.is_empty());
     if words.is_empty() { "continue".to_string() } else { words.join(" ") }
-}
-
-impl Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Position::Handle(handle) => write!(f, "handle {handle}"),
-            Position::Number(number) => write!(f, "rule {number}"),
-        }
-    }
 }
 
 impl Display for Effect {

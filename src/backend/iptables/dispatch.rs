@@ -78,6 +78,12 @@ fn protocol_name(protocol: Option<u8>) -> String {
 
 /// Groups in the order in which they first appear.
 fn by_protocol(lines: Vec<Line<'_>>) -> Vec<(Option<u8>, Vec<Line<'_>>)> {
+    // Mostly there is one protocol, and then nothing has to be moved.
+    if let Some(only) = lines.first().map(|line| line.protocol)
+        && lines.iter().all(|line| line.protocol == only)
+    {
+        return vec![(only, lines)];
+    }
     let mut groups: Vec<(Option<u8>, Vec<Line>)> = Vec::new();
     for line in lines {
         match groups.iter_mut().find(|(protocol, _)| *protocol == line.protocol) {

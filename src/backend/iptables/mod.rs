@@ -65,13 +65,12 @@ const NAT: Layout = (
 pub fn artifacts(ruleset: &Ruleset, header: &Header) -> Artifacts {
     let mut ipsets = Ipsets::new();
     let layouts = layouts(ruleset);
-    let [v4, v6] = Family::BOTH.map(|family| tables(ruleset, family, layouts, &mut ipsets));
+    let [mut v4, mut v6] = Family::BOTH.map(|family| tables(ruleset, family, layouts, &mut ipsets));
     let sets = ipsets.text();
-    Artifacts {
-        v4: file_head(header, Family::V4, layouts, sets.is_some()) + &v4,
-        v6: file_head(header, Family::V6, layouts, sets.is_some()) + &v6,
-        ipset: sets.map(|sets| ipset_file(header, &sets)),
-    }
+    // The heads come last: whether there are ipsets is known only now.
+    v4.insert_str(0, &file_head(header, Family::V4, layouts, sets.is_some()));
+    v6.insert_str(0, &file_head(header, Family::V6, layouts, sets.is_some()));
+    Artifacts { v4, v6, ipset: sets.map(|sets| ipset_file(header, &sets)) }
 }
 
 /// The tables that the files hold.

@@ -1,5 +1,6 @@
 //! Names that are unique and short enough.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
@@ -37,15 +38,21 @@ impl Names {
     pub fn numbered(&mut self, stem: &str, tail: &str) -> Rc<str> {
         let room = self.longest.saturating_sub(NUMBER + tail.len());
         // Numbers count by what is left of the stem, so that many long stems do not try the same names again and again.
-        let cut: String = stem.chars().take(room).collect();
-        let number = self.numbers.entry(format!("{cut}{tail}")).or_insert(0);
-        loop {
-            *number += 1;
-            let name = format!("{cut}-{number}{tail}");
-            if !self.taken.contains(name.as_str()) {
-                return Self::take(&mut self.taken, name);
+        let cut = stem.char_indices().nth(room).and_then(|(end, _)| stem.get(..end)).unwrap_or(stem);
+        let counted = if tail.is_empty() { Cow::Borrowed(cut) } else { Cow::Owned(format!("{cut}{tail}")) };
+        let mut number = self.numbers.get(&*counted).copied().unwrap_or(0);
+        let name = loop {
+            number += 1;
+            let name: Rc<str> = format!("{cut}-{number}{tail}").into();
+            if self.taken.insert(Rc::clone(&name)) {
+                break name;
             }
+        };
+        match self.numbers.get_mut(&*counted) {
+            Some(last) => *last = number,
+            None => drop(self.numbers.insert(counted.into_owned(), number)),
         }
+        name
     }
 
     fn take(taken: &mut HashSet<Rc<str>>, name: String) -> Rc<str> {

@@ -26,6 +26,8 @@ pub(super) fn run(output: Output, arguments: &CompileArgs) -> Result<ExitCode, F
             ));
         }
     }
+    // The process ends here, and the kernel frees it all at once.
+    std::mem::forget(outcome);
     Ok(ExitCode::SUCCESS)
 }
 

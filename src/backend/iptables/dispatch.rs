@@ -48,8 +48,10 @@ pub(super) fn arrange<'a>(
         let stem = expander.names.unique(&format!("{stem}-{}", protocol_name(protocol)), "");
         top.push(Line { protocol, ..Line::new(Target::Jump(Rc::clone(&stem))) });
         let all = (0..group.len()).collect();
-        let mut tree =
-            Tree { lines: group.into_iter().map(Some).collect(), protocol, stem: Rc::clone(&stem), expander };
+        // A key that no line has tells none of them apart, however they are split.
+        let keys = KEYS.into_iter().filter(|key| group.iter().any(|line| key.span(line).is_some())).collect();
+        let lines = group.into_iter().map(Some).collect();
+        let mut tree = Tree { lines, keys, protocol, stem: Rc::clone(&stem), expander };
         tree.chain(stem, all, 1);
     }
     top
@@ -98,6 +100,7 @@ fn by_protocol(lines: Vec<Line<'_>>) -> Vec<(Option<u8>, Vec<Line<'_>>)> {
 struct Tree<'e, 'a, 's> {
     /// Lines by index, until they are put into a chain.
     lines: Vec<Option<Line<'a>>>,
+    keys: Vec<Key>,
     protocol: Option<u8>,
     stem: Rc<str>,
     expander: &'e mut Expander<'a, 's>,
@@ -117,7 +120,7 @@ impl<'a> Tree<'_, 'a, '_> {
     fn body(&mut self, lines: Vec<usize>, depth: u32) -> Vec<Line<'a>> {
         let (mut body, mut rest) = (Vec::new(), lines);
         while rest.len() > LEAF && depth < DEEPEST {
-            let best = KEYS.iter().filter_map(|&key| self.split(key, &rest)).min_by_key(|split| split.cost);
+            let best = self.keys.iter().filter_map(|&key| self.split(key, &rest)).min_by_key(|split| split.cost);
             let Some(split) = best.filter(|split| split.cost * 4 <= rest.len() * 3) else {
                 if !rest.iter().any(|&index| self.lines.get(index).is_some_and(has_port_list)) {
                     break;

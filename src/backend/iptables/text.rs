@@ -244,7 +244,8 @@ fn decimal(text: &mut String, number: u32) {
     if number > 9 {
         decimal(text, number / 10);
     }
-    text.extend(char::from_digit(number % 10, 10));
+    // Always a digit.
+    text.push(char::from(b'0' + (number % 10) as u8));
 }
 
 /// An IPv4 address.

@@ -4,6 +4,8 @@
 mod boot;
 #[path = "rollback/crash.rs"]
 mod crash;
+#[path = "rollback/damage.rs"]
+mod damage;
 #[path = "rollback/disk.rs"]
 mod disk;
 #[path = "rollback/session.rs"]

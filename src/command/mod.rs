@@ -5,6 +5,7 @@ mod artifact;
 mod check;
 mod compile;
 mod confirm;
+mod destination;
 mod doctor;
 mod explain;
 mod host;

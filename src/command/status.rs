@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::host;
+use super::host::{self, undoable};
 use super::output::Output;
 use super::{Failure, exit};
 use crate::backend::nft::Program;
@@ -17,13 +18,14 @@ use crate::kernel::host::conntrack;
 use crate::kernel::table;
 use crate::source::Sources;
 use crate::state::journal::watchdog;
-use crate::state::{Directory, clock, directory};
+use crate::state::{Directory, StateError, clock, directory};
 
 pub(super) fn run(output: Output, arguments: &HostArgs) -> Result<ExitCode, Failure> {
     match look(arguments) {
         Ok(status) => {
             output.result(&status.human(), &status)?;
-            let is_well = status.state == State::AsApplied && !status.waits.as_ref().is_some_and(|waits| waits.overdue);
+            let is_overdue = status.waits.as_ref().is_some_and(|waits| waits.overdue);
+            let is_well = status.state == State::AsApplied && !is_overdue && status.damage.is_none();
             Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::from(exit::REFUSED) })
         }
         Err(diagnostic) => {
@@ -54,6 +56,8 @@ struct Status {
     /// The apply that waits to be confirmed.
     #[serde(rename = "pending")]
     waits: Option<Waits>,
+    /// Why nobody can tell what waits to be confirmed.
+    damage: Option<String>,
     counters: Vec<Line>,
     conntrack: Option<Table>,
 }
@@ -71,17 +75,21 @@ struct Waits {
 }
 
 /// What waits to be confirmed, as far as this user may know.
-fn waits(netns: Option<&str>) -> Option<Waits> {
-    let directory = Directory::existing(&directory::path(netns)).ok()??;
-    let account = directory.account().ok()??;
-    let pending = account.pending.as_ref()?;
-    Some(Waits {
-        spec: account.applied.as_ref()?.spec.clone(),
+fn waits(netns: Option<&str>) -> Result<Option<Waits>, StateError> {
+    let Some(directory) = Directory::existing(&directory::path(netns))? else { return Ok(None) };
+    let account = match directory.account() {
+        Err(StateError::Io(_, error)) if error.kind() == ErrorKind::PermissionDenied => None,
+        account => account?,
+    };
+    let Some(account) = account else { return Ok(None) };
+    let (Some(pending), Some(applied)) = (&account.pending, &account.applied) else { return Ok(None) };
+    Ok(Some(Waits {
+        spec: applied.spec.clone(),
         until: clock::date(pending.until),
         seconds_left: pending.left().as_secs(),
         overdue: pending.is_overdue(),
         armed: watchdog(&directory, &account).is_some(),
-    })
+    }))
 }
 
 /// How full the conntrack table is: entries of this namespace, the most there may be, and buckets.
@@ -119,12 +127,15 @@ fn look(arguments: &HostArgs) -> Result<Status, Diagnostic> {
         }
     };
     let counted = if live.is_some() { counters(&mut socket).map_err(failed)? } else { Vec::new() };
+    let waits = waits(arguments.netns.as_deref());
+    let damage = waits.as_ref().err().map(undoable::words);
     Ok(Status {
         format: "fwc-status",
         version: 1,
         state,
         comment: live.and_then(|live| live.comment),
-        waits: waits(arguments.netns.as_deref()),
+        waits: waits.ok().flatten(),
+        damage,
         counters: lines(&counted),
         conntrack: conntrack().map(|table| Table { count: table.count, max: table.max, buckets: table.buckets }),
     })
@@ -181,6 +192,9 @@ impl Status {
         });
         if let Some(comment) = &self.comment {
             let _ = writeln!(text, "  {comment}");
+        }
+        if let Some(damage) = &self.damage {
+            let _ = writeln!(text, "  the state directory cannot be used: {damage}");
         }
         if let Some(Waits { spec, until, seconds_left, overdue, armed }) = &self.waits {
             let _ = match (overdue, armed) {

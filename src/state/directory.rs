@@ -21,7 +21,9 @@ use super::{StateError, crash};
 /// Where it is unless FWC_STATE_DIR says otherwise.
 const DEFAULT: &str = "/var/lib/fwc";
 /// The account's file.
-const ACCOUNT: &str = "account.json";
+pub const ACCOUNT: &str = "account.json";
+/// What becomes of it when it is damaged.
+const DAMAGED: &str = "account.json.damaged";
 /// What is given up when the disk is full, and its size: an account has about 3 KiB.
 const SPARE: &str = "spare";
 const SPARE_BYTES: usize = 16 * 1024;
@@ -162,6 +164,18 @@ impl Directory {
         }
         crash::point(whole);
         Ok(())
+    }
+
+    /// Keeps a damaged account under another name, for who wants to read it.
+    ///
+    /// # Errors
+    /// It cannot be renamed.
+    pub fn set_account_aside(&self) -> Result<(), StateError> {
+        let path = self.path.join(ACCOUNT);
+        match fs::rename(&path, self.path.join(DAMAGED)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(StateError::Io(path, error)),
+            _ => Ok(()),
+        }
     }
 
     /// Keeps a few KiB for a disk that will be full.

@@ -80,14 +80,25 @@ impl Journal {
         Ok(journal)
     }
 
+    /// Takes the lock of a directory whose account is damaged or gone, with an account from elsewhere. The damaged one is kept beside it.
+    ///
+    /// # Errors
+    /// The directory cannot be used, or another fwc is at work for longer than `patience`.
+    pub fn instead_of_damaged(directory: Directory, account: Account, patience: Duration) -> Result<Self, StateError> {
+        let lock = directory.lock(patience)?;
+        directory.set_account_aside()?;
+        let journal = Journal { directory, account, _lock: lock };
+        journal.directory.write_account(&journal.account, "", "")?;
+        Ok(journal)
+    }
+
     /// Two namespaces with one account would undo each other's applies.
     fn is_of_this_namespace(&self) -> Result<(), StateError> {
         let (here, there) = (KernelLife::here(), &self.account.kernel);
         let is_other = here.boot == there.boot && here.namespace != there.namespace;
         let is_host = || host_namespace() == Some(there.namespace);
         if is_other && (is_host() || self.watchdog().is_some()) {
-            let why = "it is of another network namespace: use `--netns NAME`, or another FWC_STATE_DIR";
-            return Err(StateError::Unsafe(self.directory.path().to_path_buf(), why));
+            return Err(StateError::OtherNamespace(self.directory.path().to_path_buf()));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! account.json     what was applied last, what stood there before, what is pending, what is confirmed
+//! account.json.damaged  an account that could not be read, kept for who wants to look into it
 //! previous-N       the former table, as netlink messages that make it again
 //! spec-N.json      the texts of the spec of apply N with its set files
 //! watchdog.json    the process that will roll back apply N: written by itself, once it is ready

@@ -240,7 +240,8 @@ fn remove_ends_what_is_pending() {
     let (host, _) = Host::with_old("remove");
     host.apply_within("10m");
     let watchdog = host.watchdog();
-    host.fwc(&["remove"]).expect_success("remove");
+    let told = host.fwc(&["remove"]).expect_success("remove");
+    assert!(told.contains("its trial ends here"), "{told}");
     eventually("the end of the watchdog", || !is_alive(watchdog));
     assert!(!host.rules().contains("inet fwc") && host.rules().contains("table ip other"));
     host.agrees(None);

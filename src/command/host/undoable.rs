@@ -14,6 +14,7 @@ use crate::kernel::snapshot::{self, Former};
 use crate::kernel::socket::{Generation, Socket};
 use crate::kernel::transaction::Transaction;
 use crate::source::Texts;
+use crate::state::directory::ACCOUNT;
 use crate::state::journal::{Intent, Journal};
 use crate::state::{Pending, Sizing, StateError, clock, directory};
 
@@ -70,7 +71,26 @@ pub(crate) fn failure(error: &StateError, consequence: &str) -> Diagnostic {
         StateError::Kernel(error) => kernel_failure(error),
         StateError::Restore(error) => load::refusal(error, 1),
         StateError::Lost(why) => cannot_restore::undo(why),
-        error => state_unusable::report(&error.to_string(), consequence),
+        error => state_unusable::report(&error.to_string(), consequence, help(error)),
+    }
+}
+
+/// Why the state cannot be used and what helps, in a line.
+pub(crate) fn words(error: &StateError) -> String {
+    format!("{error}; {}", help(error))
+}
+
+/// What helps where the state directory cannot be used.
+fn help(error: &StateError) -> String {
+    match error {
+        StateError::Busy(_) => "wait until the other fwc has ended, and try again".to_string(),
+        StateError::OtherNamespace(_) => "use `--netns NAME`, or another FWC_STATE_DIR".to_string(),
+        StateError::Unsafe(..) => "name a directory in FWC_STATE_DIR that only you can write to".to_string(),
+        StateError::Corrupt(path, _) => format!(
+            "move {} away: fwc then starts anew with the rules as they are; or take them away with `fwc remove`",
+            path.with_file_name(ACCOUNT).display()
+        ),
+        _ => "make room, or name another directory in FWC_STATE_DIR that only you can write to".to_string(),
     }
 }
 

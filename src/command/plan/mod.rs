@@ -7,15 +7,17 @@ use std::process::ExitCode;
 
 use super::host::{self, load};
 use super::output::Output;
-use super::{Failure, exit};
+use super::{Failure, destination, exit};
 use crate::cli::PlanArgs;
 use crate::compile::{self, Compiled, Outcome};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::host_failure;
-use crate::kernel::changes::{Change, changes};
+use crate::dump::netlink::rule_words;
+use crate::kernel::changes::{Change, What, changes};
 use crate::kernel::listing::own_table;
 use crate::kernel::socket::{Generation, Socket};
 use crate::kernel::table;
+use crate::kernel::wire::Malformed;
 use crate::state::clock::KernelLife;
 use crate::state::plan::SavedPlan;
 use report::Report;
@@ -34,6 +36,12 @@ pub(super) fn run(output: Output, arguments: &PlanArgs) -> Result<ExitCode, Fail
         tell(&[]);
         return Ok(ExitCode::from(exit::REFUSED));
     };
+    let refused =
+        arguments.out.as_deref().and_then(|out| destination::refuse_plan(out, &arguments.spec, &outcome.sources));
+    if let Some(refused) = refused {
+        tell(&[refused]);
+        return Ok(ExitCode::from(exit::REFUSED));
+    }
     let looked = match look(arguments, compiled) {
         Ok(looked) => looked,
         Err(diagnostic) => {
@@ -80,10 +88,28 @@ fn look(arguments: &PlanArgs, compiled: &Compiled) -> Result<Looked, Diagnostic>
 fn look_once(socket: &mut Socket, prepared: &load::Prepared, generation: Generation) -> Result<Looked, Diagnostic> {
     let listed = own_table(socket).map_err(|error| host::kernel_failure(&error))?;
     let live = table::live(socket).map_err(|error| host::kernel_failure(&error))?;
-    let changes = changes(&listed, &prepared.messages.bytes).map_err(|why| {
+    let sent = &prepared.messages.bytes;
+    let compared = changes(&listed, sent).and_then(|changes| in_words(changes, &listed, sent));
+    let changes = compared.map_err(|why| {
         host_failure::report(format!("the live table cannot be compared: {why}"), "please report this with the spec")
     })?;
     Ok(Looked { changes, generation, live: live.map(|live| live.identity.to_string()), identity: prepared.identity() })
+}
+
+/// Gives rules without a comment, which tells what they are for, their text.
+fn in_words(mut changes: Vec<Change>, listed: &[u8], sent: &[u8]) -> Result<Vec<Change>, Malformed> {
+    // The rules of a side are read once it is known that one of them has to be shown.
+    let (mut there, mut wanted) = (None, None);
+    for change in changes.iter_mut().filter(|change| change.comment.is_none()) {
+        let What::Rule(_, number) = change.what else { continue };
+        let (known, bytes) = if change.added { (&mut wanted, sent) } else { (&mut there, listed) };
+        let words = match known {
+            Some(words) => words,
+            None => known.insert(rule_words(bytes)?),
+        };
+        change.words = words.get(number).cloned().unwrap_or_default();
+    }
+    Ok(changes)
 }
 
 fn saved(arguments: &PlanArgs, compiled: &Compiled, outcome: &Outcome, looked: &Looked) -> SavedPlan {
@@ -92,7 +118,7 @@ fn saved(arguments: &PlanArgs, compiled: &Compiled, outcome: &Outcome, looked: &
     let spec: &Path = full.as_deref().unwrap_or(&arguments.spec);
     SavedPlan {
         format: SavedPlan::FORMAT.to_string(),
-        version: 1,
+        version: SavedPlan::VERSION,
         spec: spec.display().to_string(),
         spec_sha256: compiled.hash.clone(),
         identity: looked.identity.clone(),
@@ -100,5 +126,6 @@ fn saved(arguments: &PlanArgs, compiled: &Compiled, outcome: &Outcome, looked: &
         generation: looked.generation.0,
         live: looked.live.clone(),
         texts: compiled.texts(&arguments.spec, &outcome.sources),
+        sha256: String::new(),
     }
 }

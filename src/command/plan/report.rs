@@ -97,10 +97,11 @@ struct Set {
     removed: Vec<String>,
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Serialize)]
 struct Rule {
     chain: String,
     change: Kind,
+    /// Its comment, which says what it is for; else its text.
     what: String,
 }
 
@@ -137,7 +138,7 @@ struct Groups {
     policies: BTreeMap<String, (Option<String>, Option<String>)>,
     entries: BTreeMap<(Option<&'static str>, String), Vec<Item>>,
     sets: BTreeMap<String, (Vec<String>, Vec<String>)>,
-    rules: BTreeSet<Rule>,
+    rules: Vec<Rule>,
 }
 
 impl Groups {
@@ -166,10 +167,9 @@ impl Groups {
                 *(if change.added { to } else { from }) = Some(change.words.clone());
             }
             What::Element(set) => self.element(change, set, known),
-            What::Rule(chain) => {
-                let comment = change.comment.as_deref().unwrap_or("a rule without a comment");
-                let name = entry_name(comment);
-                match known.get(name) {
+            What::Rule(chain, _) => {
+                let name = change.comment.as_deref().map_or(change.words.as_str(), entry_name);
+                match known.get(name).filter(|_| change.comment.is_some()) {
                     Some(section) => {
                         let direction = if chain.contains("repl") { "reply" } else { "request" };
                         let item = Item { change: kind, direction, place: chain.clone(), element: None };
@@ -187,7 +187,11 @@ impl Groups {
     }
 
     fn rule(&mut self, chain: &str, change: Kind, what: String) {
-        self.rules.insert(Rule { chain: chain.to_string(), change, what });
+        // Rules of one purpose, as for each family, are told once.
+        let is_told = |rule: &Rule| rule.chain == chain && rule.change == change && rule.what == what;
+        if !self.rules.last().is_some_and(is_told) {
+            self.rules.push(Rule { chain: chain.to_string(), change, what });
+        }
     }
 
     fn element(&mut self, change: &Change, set: &str, known: &BTreeMap<String, &'static str>) {
@@ -243,7 +247,7 @@ impl Report {
             policies: groups.policies.into_iter().map(|(chain, (from, to))| Policy { chain, from, to }).collect(),
             entries: groups.entries.into_iter().map(entry).collect(),
             sets: groups.sets.into_iter().map(set).collect(),
-            rules: groups.rules.into_iter().collect(),
+            rules: groups.rules,
             saved: saved.map(|path| path.display().to_string()),
         }
     }

@@ -71,9 +71,7 @@ fn twins(sets: &[Set], counting: &HashMap<Vec<Selector>, Vec<SetId>>, chain: &Ch
         let Some(own) = sets.get(own.0).filter(|set| is_large(set)) else { continue };
         let Some(family) = selectors.iter().find_map(|selector| selector.family()) else { continue };
         let Some(side) = selectors.iter().find_map(|selector| port(*selector)) else { continue };
-        let same = |id: &&SetId| {
-            sets.get(id.0).is_some_and(|set| set.key == own.key && set.elements == own.elements)
-        };
+        let same = |id: &&SetId| sets.get(id.0).is_some_and(|set| set.key == own.key && set.elements == own.elements);
         let Some(&counted) = counting.get(selectors).and_then(|ids| ids.iter().find(same)) else { continue };
         if twins.iter().all(|twin| twin.family != family && twin.side == side) {
             twins.push(Twin { rule, family, side, selectors: selectors.clone(), counted });
@@ -102,9 +100,8 @@ fn invert(chain: &mut Chain, twins: Vec<Twin>) {
     for place in places {
         chain.rules.remove(place);
     }
-    let leave = |twin: Twin| {
-        rule(vec![Condition::NotIn(twin.selectors, twin.counted)], Verdict::Accept, "fwc: not stateless")
-    };
+    let leave =
+        |twin: Twin| rule(vec![Condition::NotIn(twin.selectors, twin.counted)], Verdict::Accept, "fwc: not stateless");
     chain.rules.extend(twins.into_iter().map(leave));
     chain.rules.push(rule(last, Verdict::Notrack, "fwc: stateless"));
 }

@@ -1,8 +1,9 @@
 //! Trees of chains, so that a packet is not held against every service.
 //!
-//! A long run of lines with one verdict is split by protocol, and then by the address or port that tells its lines apart best: a few
-//! buckets with disjoint ranges, each a chain of its own, until a chain is short. Lines that would lie in two buckets stay in the chain
-//! behind them and are split by themselves. Since all lines of a run have the same verdict, their order does not matter.
+//! A long run of lines with one verdict is split by protocol, and then halved by the address or port that tells its lines apart best: a gate
+//! leads to a chain with one half, the other half follows behind the gate and is halved in the same way, until few lines are left. So a
+//! packet meets one gate for each time that the number of lines can be halved. Lines that would lie in both halves stay behind and are split
+//! by themselves. Since all lines of a run have the same verdict, their order does not matter.
 
 use std::rc::Rc;
 
@@ -14,8 +15,9 @@ use crate::ruleset::{Hook, Rule, StateMatch};
 
 /// Lines of entries that a chain holds without a tree: what a person reads as a page.
 const PAGE: usize = 24;
-/// Levels of a tree. nf_tables allows 16 chains in a row (`NFT_JUMP_STACK_SIZE` of the kernel).
-const DEEPEST: u32 = 10;
+/// Levels of a tree. nf_tables allows 16 chains in a row (`NFT_JUMP_STACK_SIZE` of the kernel; a goto counts like a jump); the kernel's own is
+/// one of them, and behind a leaf there may be two more (`expand`).
+const DEEPEST: u32 = 12;
 /// ICMP lines that stand in the kernel's chains. More get a chain, which other packets pass by.
 const ICMP: usize = 4;
 
@@ -128,19 +130,23 @@ impl<'a> Tree<'_, 'a, '_> {
                 rest = self.single_ports(&rest);
                 continue;
             };
-            let last = split.rest.is_empty();
-            for bucket in split.buckets {
-                if bucket.lines.len() == 1 {
-                    body.extend(self.take(bucket.lines));
-                    continue;
+            if !split.rest.is_empty() {
+                // The others come first, in a chain of their own: whatever becomes of a packet there, it has to come back for the rest.
+                let mut kept = split.gated;
+                kept.extend(split.open);
+                if let Some(hull) = Split::hull(split.key, kept.iter().filter_map(|&index| self.span(split.key, index)))
+                {
+                    body.push(self.gate(split.key, hull, kept, depth, Target::Jump));
                 }
-                let name = self.expander.names.numbered(&self.stem, "");
-                // What the last buckets do not decide, nothing behind them decides either.
-                let target = if last { Target::Goto(Rc::clone(&name)) } else { Target::Jump(Rc::clone(&name)) };
-                body.push(gate(self.expander.family, split.key, bucket.span, self.protocol, target));
-                self.chain(name, bucket.lines, depth + 1);
+                rest = split.rest;
+                continue;
             }
-            rest = split.rest;
+            if split.gated.len() == 1 {
+                body.extend(self.take(split.gated));
+            } else {
+                body.push(self.gate(split.key, split.gate, split.gated, depth, Target::Goto));
+            }
+            rest = split.open;
         }
         body.extend(self.take(rest));
         body
@@ -159,12 +165,22 @@ impl<'a> Tree<'_, 'a, '_> {
         (start..self.lines.len()).collect()
     }
 
+    /// Makes a chain of lines, and the line that leads there.
+    fn gate(&mut self, key: Key, span: Span, lines: Vec<usize>, depth: u32, way: fn(Rc<str>) -> Target) -> Line<'a> {
+        let name = self.expander.names.numbered(&self.stem, "");
+        self.chain(Rc::clone(&name), lines, depth + 1);
+        gate(self.expander.family, key, span, self.protocol, way(name))
+    }
+
+    fn span(&self, key: Key, index: usize) -> Option<Span> {
+        self.lines.get(index).and_then(Option::as_ref).and_then(|line| key.span(line))
+    }
+
     /// `None` where the key tells nothing apart.
     fn split(&self, key: Key, indices: &[usize]) -> Option<Split> {
-        let span = |index: usize| self.lines.get(index).and_then(Option::as_ref).and_then(|line| key.span(line));
         let (mut spans, mut rest) = (Vec::with_capacity(indices.len()), Vec::new());
         for &index in indices {
-            match span(index) {
+            match self.span(key, index) {
                 Some(span) => spans.push((span, index)),
                 None => rest.push(index),
             }
@@ -192,7 +208,7 @@ fn one_port_each(line: Line<'_>) -> Vec<Line<'_>> {
     lines
 }
 
-/// The line that leads to a bucket.
+/// The line that leads to a half.
 fn gate<'a>(family: Family, key: Key, span: Span, protocol: Option<u8>, target: Target) -> Line<'a> {
     let line = Line::new(target);
     let ports = || Ports::one((span.0 as u16, span.1 as u16));

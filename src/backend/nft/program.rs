@@ -309,6 +309,11 @@ pub enum Condition {
     LaterFragment(Family),
     /// `SELECTOR . SELECTOR @SET`
     In(Vec<Selector>, SetId),
+    /// `SELECTOR . SELECTOR != @SET`: the packet has all of the fields, and the set has no such element. It counts nothing, also where the
+    /// set's elements count what is found.
+    NotIn(Vec<Selector>, SetId),
+    /// `th dport != 0`: the packet has ports, so that a later fragment does not match. No spec names port 0.
+    AnyPort(Side),
 }
 
 impl Condition {
@@ -318,7 +323,7 @@ impl Condition {
         match self {
             Condition::Family(family) | Condition::Icmp(family, _) | Condition::LaterFragment(family) => Some(*family),
             Condition::Address(_, range) => Some(range.family()),
-            Condition::In(selectors, _) => selectors.iter().find_map(|selector| selector.family()),
+            Condition::In(selectors, _) | Condition::NotIn(selectors, _) => selectors.iter().find_map(|selector| selector.family()),
             _ => None,
         }
     }

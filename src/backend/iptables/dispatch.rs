@@ -9,7 +9,8 @@ use std::rc::Rc;
 
 use super::expand::Expander;
 use super::line::{Comment, Detail, Line, Ports, Side, Target, UserChain};
-use super::split::{KEYS, Key, LEAF, Span, Split};
+use super::members::{Keys, Members};
+use super::split::{Key, LEAF, Span};
 use crate::net::{AddrRange, Family};
 use crate::ruleset::{Hook, Rule, StateMatch};
 
@@ -49,9 +50,8 @@ pub(super) fn arrange<'a>(
         }
         let stem = expander.names.unique(&format!("{stem}-{}", protocol_name(protocol)), "");
         top.push(Line { protocol, ..Line::new(Target::Jump(Rc::clone(&stem))) });
-        let all = (0..group.len()).collect();
-        // A key that no line has tells none of them apart, however they are split.
-        let keys = KEYS.into_iter().filter(|key| group.iter().any(|line| key.span(line).is_some())).collect();
+        let mut keys = Keys::of(&group);
+        let all = keys.add(&group);
         let lines = group.into_iter().map(Some).collect();
         let mut tree = Tree { lines, keys, protocol, stem: Rc::clone(&stem), expander };
         tree.chain(stem, all, 1);
@@ -102,7 +102,7 @@ fn by_protocol(lines: Vec<Line<'_>>) -> Vec<(Option<u8>, Vec<Line<'_>>)> {
 struct Tree<'e, 'a, 's> {
     /// Lines by index, until they are put into a chain.
     lines: Vec<Option<Line<'a>>>,
-    keys: Vec<Key>,
+    keys: Keys,
     protocol: Option<u8>,
     stem: Rc<str>,
     expander: &'e mut Expander<'a, 's>,
@@ -110,45 +110,42 @@ struct Tree<'e, 'a, 's> {
 
 impl<'a> Tree<'_, 'a, '_> {
     /// Makes a chain of these lines and the chains below it.
-    fn chain(&mut self, name: Rc<str>, lines: Vec<usize>, depth: u32) {
+    fn chain(&mut self, name: Rc<str>, members: Members, depth: u32) {
         let place = self.expander.chains.len();
         self.expander.chains.push(UserChain { name, lines: Vec::new() });
-        let lines = self.body(lines, depth);
+        let lines = self.body(members, depth);
         if let Some(chain) = self.expander.chains.get_mut(place) {
             chain.lines = lines;
         }
     }
 
-    fn body(&mut self, lines: Vec<usize>, depth: u32) -> Vec<Line<'a>> {
-        let (mut body, mut rest) = (Vec::new(), lines);
-        while rest.len() > LEAF && depth < DEEPEST {
-            let best = self.keys.iter().filter_map(|&key| self.split(key, &rest)).min_by_key(|split| split.cost);
-            let Some(split) = best.filter(|split| split.cost * 4 <= rest.len() * 3) else {
-                if !rest.iter().any(|&index| self.lines.get(index).is_some_and(has_port_list)) {
+    fn body(&mut self, members: Members, depth: u32) -> Vec<Line<'a>> {
+        let (mut body, mut left) = (Vec::new(), members);
+        while left.lines.len() > LEAF && depth < DEEPEST {
+            let best = self.keys.split(&left);
+            let Some(split) = best.filter(|split| split.cost * 4 <= left.lines.len() * 3) else {
+                if !left.lines.iter().any(|&number| self.lines.get(number).is_some_and(has_port_list)) {
                     break;
                 }
-                rest = self.single_ports(&rest);
+                left = self.single_ports(left.lines);
                 continue;
             };
-            if !split.rest.is_empty() {
+            if split.rest > 0 {
                 // The others come first, in a chain of their own: whatever becomes of a packet there, it has to come back for the rest.
-                let mut kept = split.gated;
-                kept.extend(split.open);
-                if let Some(hull) = Split::hull(split.key, kept.iter().filter_map(|&index| self.span(split.key, index)))
-                {
-                    body.push(self.gate(split.key, hull, kept, depth, Target::Jump));
-                }
-                rest = split.rest;
+                let [kept, rest] = self.keys.kept_and_rest(&left, &split);
+                body.push(self.gate(split.key, split.hull, kept, depth, Target::Jump));
+                left = rest;
                 continue;
             }
-            if split.gated.len() == 1 {
-                body.extend(self.take(split.gated));
+            let [gated, open] = self.keys.halves(&left, &split);
+            if gated.lines.len() == 1 {
+                body.extend(self.take(gated.lines));
             } else {
-                body.push(self.gate(split.key, split.gate, split.gated, depth, Target::Goto));
+                body.push(self.gate(split.key, split.gate, gated, depth, Target::Goto));
             }
-            rest = split.open;
+            left = open;
         }
-        body.extend(self.take(rest));
+        body.extend(self.take(left.lines));
         body
     }
 
@@ -158,34 +155,18 @@ impl<'a> Tree<'_, 'a, '_> {
     }
 
     /// A list of ports spans all between them, single ports do not.
-    fn single_ports(&mut self, indices: &[usize]) -> Vec<usize> {
-        let single: Vec<Line> = self.take(indices.to_vec()).flat_map(one_port_each).collect();
-        let start = self.lines.len();
+    fn single_ports(&mut self, numbers: Vec<usize>) -> Members {
+        let single: Vec<Line> = self.take(numbers).flat_map(one_port_each).collect();
+        let members = self.keys.add(&single);
         self.lines.extend(single.into_iter().map(Some));
-        (start..self.lines.len()).collect()
+        members
     }
 
     /// Makes a chain of lines, and the line that leads there.
-    fn gate(&mut self, key: Key, span: Span, lines: Vec<usize>, depth: u32, way: fn(Rc<str>) -> Target) -> Line<'a> {
+    fn gate(&mut self, key: Key, span: Span, members: Members, depth: u32, way: fn(Rc<str>) -> Target) -> Line<'a> {
         let name = self.expander.names.numbered(&self.stem, "");
-        self.chain(Rc::clone(&name), lines, depth + 1);
+        self.chain(Rc::clone(&name), members, depth + 1);
         gate(self.expander.family, key, span, self.protocol, way(name))
-    }
-
-    fn span(&self, key: Key, index: usize) -> Option<Span> {
-        self.lines.get(index).and_then(Option::as_ref).and_then(|line| key.span(line))
-    }
-
-    /// `None` where the key tells nothing apart.
-    fn split(&self, key: Key, indices: &[usize]) -> Option<Split> {
-        let (mut spans, mut rest) = (Vec::with_capacity(indices.len()), Vec::new());
-        for &index in indices {
-            match self.span(key, index) {
-                Some(span) => spans.push((span, index)),
-                None => rest.push(index),
-            }
-        }
-        Split::of(key, spans, rest)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Files for iptables-restore, one for each family, and one for `ipset restore` where sets are large.
 //!
-//! `merge` takes an entry's rules together, `expand` turns them into lines, `dispatch` brings many lines into chains by the keys of `split`,
-//! `ipset` keeps the sets that are too large for lines, `line` is what iptables can say, and `text` writes it.
+//! `merge` takes an entry's rules together, `expand` turns them into lines, `dispatch` brings many lines into chains, `members` and `split` say
+//! which into which, `ipset` keeps the sets that are too large for lines, `line` is what iptables can say, and `text` writes it.
 //!
 //! `*filter` stands before `*raw`, because iptables-restore commits table by table: should the filter table fail, nothing is untracked yet.
 //! Both stand in every file, so that what an older file left in them goes.
@@ -10,6 +10,7 @@ mod dispatch;
 mod expand;
 mod ipset;
 mod line;
+mod members;
 mod merge;
 mod names;
 mod split;

@@ -323,7 +323,9 @@ impl Condition {
         match self {
             Condition::Family(family) | Condition::Icmp(family, _) | Condition::LaterFragment(family) => Some(*family),
             Condition::Address(_, range) => Some(range.family()),
-            Condition::In(selectors, _) | Condition::NotIn(selectors, _) => selectors.iter().find_map(|selector| selector.family()),
+            Condition::In(selectors, _) | Condition::NotIn(selectors, _) => {
+                selectors.iter().find_map(|selector| selector.family())
+            }
             _ => None,
         }
     }

@@ -36,7 +36,7 @@ pub(super) fn arrange<'a>(
         let name = expander.names.unique(&format!("{stem}-icmp"), "");
         let comment = Comment::Words("icmp");
         let gate = Line { protocol, comment, ..Line::new(Target::Jump(Rc::clone(&name))) };
-        expander.chains.push(UserChain { name, lines });
+        expander.add_chain(name, &lines);
         return vec![gate];
     }
     if icmp || lines.len() <= PAGE {
@@ -112,10 +112,11 @@ impl<'a> Tree<'_, 'a, '_> {
     /// Makes a chain of these lines and the chains below it.
     fn chain(&mut self, name: Rc<str>, members: Members, depth: u32) {
         let place = self.expander.chains.len();
-        self.expander.chains.push(UserChain { name, lines: Vec::new() });
+        self.expander.chains.push(UserChain { name: Rc::clone(&name), rules: 0..0 });
         let lines = self.body(members, depth);
+        let rules = self.expander.writer.chain(&name, &lines);
         if let Some(chain) = self.expander.chains.get_mut(place) {
-            chain.lines = lines;
+            chain.rules = rules;
         }
     }
 
@@ -124,7 +125,7 @@ impl<'a> Tree<'_, 'a, '_> {
         while left.lines.len() > LEAF && depth < DEEPEST {
             let best = self.keys.split(&left);
             let Some(split) = best.filter(|split| split.cost * 4 <= left.lines.len() * 3) else {
-                if !left.lines.iter().any(|&number| self.lines.get(number).is_some_and(has_port_list)) {
+                if !left.lines.iter().any(|&number| self.lines.get(number as usize).is_some_and(has_port_list)) {
                     break;
                 }
                 left = self.single_ports(left.lines);
@@ -150,12 +151,12 @@ impl<'a> Tree<'_, 'a, '_> {
     }
 
     /// The lines themselves. Each is in one chain only.
-    fn take(&mut self, indices: Vec<usize>) -> impl Iterator<Item = Line<'a>> {
-        indices.into_iter().filter_map(|index| self.lines.get_mut(index).and_then(Option::take))
+    fn take(&mut self, numbers: Vec<u32>) -> impl Iterator<Item = Line<'a>> {
+        numbers.into_iter().filter_map(|number| self.lines.get_mut(number as usize).and_then(Option::take))
     }
 
     /// A list of ports spans all between them, single ports do not.
-    fn single_ports(&mut self, numbers: Vec<usize>) -> Members {
+    fn single_ports(&mut self, numbers: Vec<u32>) -> Members {
         let single: Vec<Line> = self.take(numbers).flat_map(one_port_each).collect();
         let members = self.keys.add(&single);
         self.lines.extend(single.into_iter().map(Some));

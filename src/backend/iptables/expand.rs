@@ -10,6 +10,7 @@ use super::ipset::Ipsets;
 use super::line::{Comment, Detail, Line, Link, MULTIPORT, Ports, Side, State, Target, UserChain};
 use super::merge::{Merged, merge_ports};
 use super::names::Names;
+use super::text::Writer;
 use crate::net::{AddrRange, Family, Interface, PortSet, Protocol};
 use crate::policy::{AddressSetId, Addresses};
 use crate::ruleset::{Action, Hook, Leg, Origin, Payload, Rule, Ruleset, StateMatch};
@@ -30,7 +31,9 @@ pub(super) struct Expander<'a, 's> {
     /// Names of the table's chains.
     pub names: Names,
     /// Chains of the table, callers before callees.
-    pub chains: Vec<UserChain<'a>>,
+    pub chains: Vec<UserChain>,
+    /// Writes the chains that are complete.
+    pub writer: Writer,
     helpers: HashMap<Helper, Rc<str>>,
 }
 
@@ -80,7 +83,8 @@ impl Form {
 
 impl<'a, 's> Expander<'a, 's> {
     pub fn new(ruleset: &'a Ruleset, family: Family, names: Names, ipsets: &'s mut Ipsets) -> Self {
-        Expander { ruleset, family, ipsets, names, chains: Vec::new(), helpers: HashMap::new() }
+        let writer = Writer { text: String::new(), family };
+        Expander { ruleset, family, ipsets, names, chains: Vec::new(), writer, helpers: HashMap::new() }
     }
 
     /// The lines of rules that stand side by side and have the same action.
@@ -200,9 +204,15 @@ impl<'a, 's> Expander<'a, 's> {
             }
         };
         let name = self.names.unique(&stem, "");
-        self.chains.push(UserChain { name: Rc::clone(&name), lines });
+        self.add_chain(Rc::clone(&name), &lines);
         self.helpers.insert(helper, Rc::clone(&name));
         Target::Jump(name)
+    }
+
+    /// Adds a chain that is complete.
+    pub fn add_chain(&mut self, name: Rc<str>, lines: &[Line]) {
+        let rules = self.writer.chain(&name, lines);
+        self.chains.push(UserChain { name, rules });
     }
 
     fn states(&self, state: &StateMatch) -> Alternatives<State> {
@@ -215,7 +225,7 @@ impl<'a, 's> Expander<'a, 's> {
                     None => vec![None],
                     Some(ports) => ports.ranges().iter().copied().map(Some).collect(),
                 };
-                let prefixes: Vec<_> = match self.ruleset.sets.ranges(*destination, self.family) {
+                let prefixes: Vec<_> = match self.ruleset.sets.ranges(**destination, self.family) {
                     None => vec![None],
                     Some(ranges) => ranges.iter().flat_map(AddrRange::prefixes).map(Some).collect(),
                 };

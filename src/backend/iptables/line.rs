@@ -139,25 +139,31 @@ pub(super) enum Comment<'a> {
     Nat(u32),
 }
 
+/// Where the rules of a chain stand in [`Table::rules`]. They are written as soon as the chain is complete: as lines, all chains together take
+/// five times the memory.
+pub(super) type Written = std::ops::Range<usize>;
+
 /// A chain that fwc adds.
 #[derive(Debug)]
-pub(super) struct UserChain<'a> {
+pub(super) struct UserChain {
     pub name: Rc<str>,
-    pub lines: Vec<Line<'a>>,
+    pub rules: Written,
 }
 
 /// A chain that the kernel calls.
 #[derive(Debug)]
-pub(super) struct BuiltinChain<'a> {
+pub(super) struct BuiltinChain {
     pub name: &'static str,
     pub drops: bool,
-    pub lines: Vec<Line<'a>>,
+    pub rules: Written,
 }
 
 /// A table, complete.
 #[derive(Debug)]
-pub(super) struct Table<'a> {
+pub(super) struct Table {
     pub name: &'static str,
-    pub builtin: Vec<BuiltinChain<'a>>,
-    pub chains: Vec<UserChain<'a>>,
+    pub builtin: Vec<BuiltinChain>,
+    pub chains: Vec<UserChain>,
+    /// The rules of all chains.
+    pub rules: String,
 }

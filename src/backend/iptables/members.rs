@@ -22,9 +22,9 @@ pub(super) struct Keyed {
 /// Some lines of a tree.
 pub(super) struct Members {
     /// In the order in which they came, which is the order of the spec.
-    pub lines: Vec<usize>,
+    pub lines: Vec<u32>,
     /// For each [`Keyed`], the lines that it tells something of: the one whose span ends first comes first.
-    sorted: Vec<Vec<usize>>,
+    sorted: Vec<Vec<u32>>,
 }
 
 /// Where a line goes.
@@ -45,8 +45,8 @@ impl Keys {
 
     /// Takes in lines that get the next numbers.
     pub fn add(&mut self, lines: &[Line]) -> Members {
-        let start = self.sides.len();
-        self.sides.resize(start + lines.len(), Side::Rest);
+        let start = self.sides.len() as u32;
+        self.sides.resize(self.sides.len() + lines.len(), Side::Rest);
         let sorted = self.keyed.iter_mut().map(|Keyed { key, spans }| {
             let mut with = Vec::with_capacity(lines.len());
             for (number, line) in (start..).zip(lines) {
@@ -57,7 +57,7 @@ impl Keys {
             with.sort_unstable();
             with.into_iter().map(|(.., number)| number).collect()
         });
-        Members { sorted: sorted.collect(), lines: (start..self.sides.len()).collect() }
+        Members { sorted: sorted.collect(), lines: (start..).take(lines.len()).collect() }
     }
 
     /// The way to split lines that leaves a packet the fewest of them.
@@ -82,23 +82,25 @@ impl Keys {
     fn divide(&mut self, members: &Members, split: &Split, side: impl Fn(bool) -> Side) -> [Members; 3] {
         let kept = split.kept.iter().enumerate().map(|(place, &number)| (number, side(place < split.place)));
         for (number, side) in members.lines.iter().map(|&number| (number, Side::Rest)).chain(kept) {
-            if let Some(slot) = self.sides.get_mut(number) {
+            if let Some(slot) = self.sides.get_mut(number as usize) {
                 *slot = side;
             }
         }
-        let mut parts = self.parts(&members.lines).map(|lines| Members { lines, sorted: Vec::new() });
+        let mut parts = self.parts(&members.lines, split).map(|lines| Members { lines, sorted: Vec::new() });
         for list in &members.sorted {
-            for (part, sorted) in parts.iter_mut().zip(self.parts(list)) {
+            for (part, sorted) in parts.iter_mut().zip(self.parts(list, split)) {
                 part.sorted.push(sorted);
             }
         }
         parts
     }
 
-    fn parts(&self, list: &[usize]) -> [Vec<usize>; 3] {
-        let [mut gated, mut open, mut rest] = [const { Vec::new() }; 3];
+    fn parts(&self, list: &[u32], split: &Split) -> [Vec<u32>; 3] {
+        // As many as there can be; growing step by step would take longer than all else here.
+        let half = split.place.max(split.kept.len() - split.place).min(list.len());
+        let [mut gated, mut open, mut rest] = [half, half, split.rest.min(list.len())].map(Vec::with_capacity);
         for &number in list {
-            match self.sides.get(number) {
+            match self.sides.get(number as usize) {
                 Some(Side::Gated) => gated.push(number),
                 Some(Side::Open) => open.push(number),
                 Some(Side::Rest) | None => rest.push(number),

@@ -20,7 +20,6 @@ use expand::Expander;
 use ipset::Ipsets;
 use line::{BuiltinChain, Line, Table};
 use names::{CHAIN, Names};
-use text::Writer;
 
 use super::Header;
 use crate::net::Family;
@@ -82,14 +81,14 @@ fn layouts(ruleset: &Ruleset) -> &'static [Layout] {
 
 /// The text of the tables. Each is written before the next is made: together they would be large.
 fn tables(ruleset: &Ruleset, family: Family, layouts: &[Layout], ipsets: &mut Ipsets) -> String {
-    let mut writer = Writer { text: String::new(), family };
+    let mut text = String::new();
     for &layout in layouts {
-        writer.table(&table(ruleset, family, layout, ipsets));
+        table(ruleset, family, layout, ipsets).write(&mut text);
     }
-    writer.text
+    text
 }
 
-fn table<'a>(ruleset: &'a Ruleset, family: Family, (name, hooks): Layout, ipsets: &mut Ipsets) -> Table<'a> {
+fn table(ruleset: &Ruleset, family: Family, (name, hooks): Layout, ipsets: &mut Ipsets) -> Table {
     let mut expander = Expander::new(ruleset, family, Names::new(CHAIN), ipsets);
     let builtin = hooks
         .iter()
@@ -97,10 +96,10 @@ fn table<'a>(ruleset: &'a Ruleset, family: Family, (name, hooks): Layout, ipsets
             let chain = ruleset.chains.iter().find(|chain| Some(chain.hook) == hook);
             let drops = chain.is_some_and(|chain| chain.policy == Fate::Drop);
             let lines = chain.map_or_else(Vec::new, |chain| lines(&mut expander, chain));
-            BuiltinChain { name, drops, lines }
+            BuiltinChain { name, drops, rules: expander.writer.chain(name, &lines) }
         })
         .collect();
-    Table { name, builtin, chains: expander.chains }
+    Table { name, builtin, chains: expander.chains, rules: expander.writer.text }
 }
 
 fn lines<'a>(expander: &mut Expander<'a, '_>, chain: &'a Chain) -> Vec<Line<'a>> {

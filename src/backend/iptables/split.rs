@@ -54,7 +54,7 @@ pub(super) struct Split {
     /// The values of all lines that are kept, as a prefix where they are addresses.
     pub hull: Span,
     /// The lines that lie in one half, sorted by their spans, which are equal or disjoint.
-    pub kept: Vec<usize>,
+    pub kept: Vec<u32>,
     /// How many of them are in the lower half.
     pub place: usize,
     /// Whether it is the lower half that is behind the gate.
@@ -67,13 +67,13 @@ pub(super) struct Split {
 
 impl Split {
     /// Keeps the most lines that can lie in disjoint halves. `sorted` are those of the `all` lines that have the key.
-    pub fn of(keyed: &Keyed, sorted: &[usize], all: usize) -> Option<Split> {
+    pub fn of(keyed: &Keyed, sorted: &[u32], all: usize) -> Option<Split> {
         let key = keyed.key;
         // The range that ends first never overlaps more of the later ones than another would.
         let mut last: Option<Span> = None;
         let mut kept = Vec::with_capacity(sorted.len());
         for &number in sorted {
-            let span = *keyed.spans.get(number)?;
+            let span = *keyed.spans.get(number as usize)?;
             if last.is_none_or(|last| last == span || last.1 < span.0) {
                 last = Some(span);
                 kept.push(number);
@@ -93,12 +93,12 @@ impl Split {
 #[derive(Clone, Copy)]
 struct Piece<'p> {
     spans: &'p [Span],
-    kept: &'p [usize],
+    kept: &'p [u32],
 }
 
 impl Piece<'_> {
     fn span(self, place: usize) -> Option<Span> {
-        self.spans.get(*self.kept.get(place)?).copied()
+        self.spans.get(*self.kept.get(place)? as usize).copied()
     }
 }
 

@@ -3,44 +3,29 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::line::{Comment, Detail, Line, Link, Side, State, Table, Target};
+use super::line::{Comment, Detail, Line, Link, Side, State, Table, Target, Written};
 use crate::net::{AddrRange, Family};
 use crate::ruleset::{Action, Locality};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
-/// Writes tables of one family.
+/// Writes rules of one family.
 pub(super) struct Writer {
     pub text: String,
     pub family: Family,
 }
 
 impl Writer {
-    pub fn table(&mut self, table: &Table) {
-        self.put(format_args!("*{}\n", table.name));
-        for chain in &table.builtin {
-            let policy = if chain.drops { "DROP" } else { "ACCEPT" };
-            self.put(format_args!(":{} {policy} [0:0]\n", chain.name));
-        }
-        for chain in &table.chains {
-            self.words([":", &chain.name, " - [0:0]\n"]);
-        }
-        for chain in &table.builtin {
-            self.chain(chain.name, &chain.lines);
-        }
-        for chain in &table.chains {
-            self.chain(&chain.name, &chain.lines);
-        }
-        self.text.push_str("COMMIT\n");
-    }
-
-    fn chain(&mut self, name: &str, lines: &[Line]) {
+    /// Writes a chain that is complete.
+    pub fn chain(&mut self, name: &str, lines: &[Line]) -> Written {
+        let start = self.text.len();
         for line in lines {
             self.words(["-A ", name]);
             self.line(line);
             self.text.push('\n');
         }
+        start..self.text.len()
     }
 
     /// The cheap conditions come first: the kernel stops at the first that does not hold.
@@ -222,6 +207,24 @@ impl Writer {
             }
             Action::Redirect(port) => self.put(format_args!(" -j REDIRECT --to-ports {port}")),
         }
+    }
+}
+
+impl Table {
+    /// Appends the table: its chains, and their rules in the order of the chains.
+    pub fn write(&self, text: &mut String) {
+        text.reserve(self.rules.len());
+        let _ = writeln!(text, "*{}", self.name);
+        for chain in &self.builtin {
+            let policy = if chain.drops { "DROP" } else { "ACCEPT" };
+            let _ = writeln!(text, ":{} {policy} [0:0]", chain.name);
+        }
+        for chain in &self.chains {
+            [":", &chain.name, " - [0:0]\n"].into_iter().for_each(|word| text.push_str(word));
+        }
+        let rules = self.builtin.iter().map(|chain| &chain.rules).chain(self.chains.iter().map(|chain| &chain.rules));
+        text.extend(rules.filter_map(|written| self.rules.get(written.clone())));
+        text.push_str("COMMIT\n");
     }
 }
 

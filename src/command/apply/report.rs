@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::command::host::load::Prepared;
 use crate::command::host::nat::Verdict;
 use crate::command::host::sizing::Change;
+use crate::command::memory::Estimate;
 use crate::compile::Compiled;
 use crate::spec::{Fate, Tracking};
 
@@ -25,6 +26,8 @@ pub(super) struct Report {
     elements: usize,
     /// Bytes of the one transaction.
     bytes: usize,
+    /// What the kernel needs for the table, estimated.
+    kernel_memory: Estimate,
     /// How often the ruleset was looked at before it held still.
     attempts: u32,
     /// Entries of flows that are no longer tracked, deleted from the conntrack table.
@@ -70,6 +73,7 @@ impl Report {
             sets: program.sets.len(),
             elements: program.sets.iter().map(|set| set.elements.len()).sum(),
             bytes: prepared.messages.bytes.len(),
+            kernel_memory: Estimate::of(program),
             attempts,
             stale_entries_deleted: 0,
             conntrack_kept: false,
@@ -92,6 +96,9 @@ impl Report {
             self.elements,
             self.bytes,
         );
+        if let Some(memory) = self.kernel_memory.words() {
+            let _ = writeln!(text, "  {memory}");
+        }
         let policy = &compiled.policy;
         let tracked = if policy.tracks { "what is not stateless is tracked" } else { "nothing is tracked" };
         let word = |fate: Fate| if fate == Fate::Drop { "drop" } else { "accept" };

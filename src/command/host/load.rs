@@ -31,7 +31,8 @@ pub(crate) fn program(compiled: &Compiled) -> nft::Program {
     prepare(compiled).map_or_else(|_| unsigned(compiled), |prepared| prepared.program)
 }
 
-fn unsigned(compiled: &Compiled) -> nft::Program {
+/// The same without a signature: what it says of itself is no identity.
+pub(crate) fn unsigned(compiled: &Compiled) -> nft::Program {
     let header = Header { version: env!("CARGO_PKG_VERSION"), spec_hash: &compiled.hash };
     nft::Program::of(compiled.ruleset(), &header)
 }

@@ -20,6 +20,7 @@ use crate::sys::expression::Scratch;
 use attribute::Writer;
 use rule::{Encoder, Ids};
 use set::{ElementWriter, Shape};
+pub(super) use set::{key_length, width};
 
 /// nft's type number of interface names.
 const IFNAME: u32 = 41;

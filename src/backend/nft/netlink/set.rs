@@ -178,7 +178,7 @@ fn field_type(field: Field) -> u32 {
 }
 
 /// Bytes of a field, without padding.
-fn width(field: Field) -> u32 {
+pub(in crate::backend::nft) fn width(field: Field) -> u32 {
     match field {
         Field::Interface | Field::Address(Family::V6) => 16,
         Field::Address(Family::V4) => 4,
@@ -193,7 +193,7 @@ fn key_type(fields: &[Field]) -> u32 {
 }
 
 /// Bytes of a key: of several fields, each is padded to 4.
-fn key_length(fields: &[Field]) -> u32 {
+pub(in crate::backend::nft) fn key_length(fields: &[Field]) -> u32 {
     match fields {
         [only] => width(*only),
         _ => fields.iter().map(|field| width(*field).next_multiple_of(4)).sum(),

@@ -5,7 +5,7 @@
 //! packet meets one gate for each time that the number of lines can be halved. Lines that would lie in both halves stay behind and are split
 //! by themselves. Since all lines of a run have the same verdict, their order does not matter.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::expand::Expander;
 use super::line::{Comment, Detail, Line, Ports, Side, Target, UserChain};
@@ -35,7 +35,7 @@ pub(super) fn arrange<'a>(
         let protocol = lines.first().and_then(|line| line.protocol);
         let name = expander.names.unique(&format!("{stem}-icmp"), "");
         let comment = Comment::Words("icmp");
-        let gate = Line { protocol, comment, ..Line::new(Target::Jump(Rc::clone(&name))) };
+        let gate = Line { protocol, comment, ..Line::new(Target::Jump(Arc::clone(&name))) };
         expander.add_chain(name, &lines);
         return vec![gate];
     }
@@ -49,11 +49,11 @@ pub(super) fn arrange<'a>(
             continue;
         }
         let stem = expander.names.unique(&format!("{stem}-{}", protocol_name(protocol)), "");
-        top.push(Line { protocol, ..Line::new(Target::Jump(Rc::clone(&stem))) });
+        top.push(Line { protocol, ..Line::new(Target::Jump(Arc::clone(&stem))) });
         let mut keys = Keys::of(&group);
         let all = keys.add(&group);
         let lines = group.into_iter().map(Some).collect();
-        let mut tree = Tree { lines, keys, protocol, stem: Rc::clone(&stem), expander };
+        let mut tree = Tree { lines, keys, protocol, stem: Arc::clone(&stem), expander };
         tree.chain(stem, all, 1);
     }
     top
@@ -104,15 +104,15 @@ struct Tree<'e, 'a, 's> {
     lines: Vec<Option<Line<'a>>>,
     keys: Keys,
     protocol: Option<u8>,
-    stem: Rc<str>,
+    stem: Arc<str>,
     expander: &'e mut Expander<'a, 's>,
 }
 
 impl<'a> Tree<'_, 'a, '_> {
     /// Makes a chain of these lines and the chains below it.
-    fn chain(&mut self, name: Rc<str>, members: Members, depth: u32) {
+    fn chain(&mut self, name: Arc<str>, members: Members, depth: u32) {
         let place = self.expander.chains.len();
-        self.expander.chains.push(UserChain { name: Rc::clone(&name), rules: 0..0 });
+        self.expander.chains.push(UserChain { name: Arc::clone(&name), rules: 0..0 });
         let lines = self.body(members, depth);
         let rules = self.expander.writer.chain(&name, &lines);
         if let Some(chain) = self.expander.chains.get_mut(place) {
@@ -150,8 +150,9 @@ impl<'a> Tree<'_, 'a, '_> {
         body
     }
 
-    /// The lines themselves. Each is in one chain only.
-    fn take(&mut self, numbers: Vec<u32>) -> impl Iterator<Item = Line<'a>> {
+    /// The lines themselves, in the order in which they came, which is that of the spec. Each is in one chain only.
+    fn take(&mut self, mut numbers: Vec<u32>) -> impl Iterator<Item = Line<'a>> {
+        numbers.sort_unstable();
         numbers.into_iter().filter_map(|number| self.lines.get_mut(number as usize).and_then(Option::take))
     }
 
@@ -164,9 +165,9 @@ impl<'a> Tree<'_, 'a, '_> {
     }
 
     /// Makes a chain of lines, and the line that leads there.
-    fn gate(&mut self, key: Key, span: Span, members: Members, depth: u32, way: fn(Rc<str>) -> Target) -> Line<'a> {
+    fn gate(&mut self, key: Key, span: Span, members: Members, depth: u32, way: fn(Arc<str>) -> Target) -> Line<'a> {
         let name = self.expander.names.numbered(&self.stem, "");
-        self.chain(Rc::clone(&name), members, depth + 1);
+        self.chain(Arc::clone(&name), members, depth + 1);
         gate(self.expander.family, key, span, self.protocol, way(name))
     }
 }

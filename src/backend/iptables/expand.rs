@@ -4,9 +4,9 @@
 //! address share a line. A list of peers that several lines need becomes a chain of its own; a long one an ipset.
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
-use super::ipset::Ipsets;
+use super::ipset::{Ipsets, is_everything};
 use super::line::{Comment, Detail, Line, Link, MULTIPORT, Ports, Side, State, Target, UserChain};
 use super::merge::{Merged, merge_ports};
 use super::names::Names;
@@ -15,8 +15,6 @@ use crate::net::{AddrRange, Family, Interface, PortSet, Protocol};
 use crate::policy::{AddressSetId, Addresses};
 use crate::ruleset::{Action, Hook, Leg, Origin, Payload, Rule, Ruleset, StateMatch};
 
-/// Ranges of a set that are written out. Longer sets become ipsets.
-const WRITTEN_OUT: usize = 32;
 /// Ranges of peers that are repeated in each line. More of them get a chain.
 const REPEATED: usize = 3;
 
@@ -27,14 +25,14 @@ const ICMPV6: u8 = 58;
 pub(super) struct Expander<'a, 's> {
     pub ruleset: &'a Ruleset,
     pub family: Family,
-    pub ipsets: &'s mut Ipsets,
+    pub ipsets: &'s Ipsets,
     /// Names of the table's chains.
     pub names: Names,
     /// Chains of the table, callers before callees.
     pub chains: Vec<UserChain>,
     /// Writes the chains that are complete.
     pub writer: Writer,
-    helpers: HashMap<Helper, Rc<str>>,
+    helpers: HashMap<Helper, Arc<str>>,
 }
 
 /// A chain that several lines may jump to.
@@ -82,19 +80,14 @@ impl Form {
 }
 
 impl<'a, 's> Expander<'a, 's> {
-    pub fn new(ruleset: &'a Ruleset, family: Family, names: Names, ipsets: &'s mut Ipsets) -> Self {
+    pub fn new(ruleset: &'a Ruleset, family: Family, names: Names, ipsets: &'s Ipsets) -> Self {
         let writer = Writer { text: String::new(), family };
         Expander { ruleset, family, ipsets, names, chains: Vec::new(), writer, helpers: HashMap::new() }
     }
 
     /// The lines of rules that stand side by side and have the same action.
     pub fn expand(&mut self, hook: Hook, rules: &'a [Rule]) -> Vec<Line<'a>> {
-        let (family, sets) = (self.family, &self.ruleset.sets);
-        let here = |addresses| sets.has(addresses, family);
-        let rules: Vec<&Rule> = rules
-            .iter()
-            .filter(|rule| can_meet(rule, family) && here(rule.matching.source) && here(rule.matching.destination))
-            .collect();
+        let rules: Vec<&Rule> = rules.iter().filter(|rule| can_meet(rule, self.ruleset, self.family)).collect();
         let mut lines = Vec::with_capacity(rules.len());
         for merged in merge_ports(&rules) {
             self.one(hook, &merged, &mut lines);
@@ -162,12 +155,12 @@ impl<'a, 's> Expander<'a, 's> {
             }
             Addresses::Set(id) => id,
         };
+        if let Some(name) = self.ipsets.name(id, self.family) {
+            return Some(Form::one(Side::Ipset(name)));
+        }
         let ranges: Vec<AddrRange> = sets.get(id).ranges(self.family).collect();
         if ranges.iter().any(is_everything) {
             return Some(Form::one(Side::Any));
-        }
-        if ranges.len() > WRITTEN_OUT {
-            return Some(Form::one(Side::Ipset(self.ipsets.name(id, self.family, sets))));
         }
         if ranges.is_empty() {
             return None;
@@ -185,7 +178,7 @@ impl<'a, 's> Expander<'a, 's> {
 
     fn helper(&mut self, helper: Helper) -> Target {
         if let Some(name) = self.helpers.get(&helper) {
-            return Target::Jump(Rc::clone(name));
+            return Target::Jump(Arc::clone(name));
         }
         let sets = &self.ruleset.sets;
         let (stem, lines) = match &helper {
@@ -204,13 +197,13 @@ impl<'a, 's> Expander<'a, 's> {
             }
         };
         let name = self.names.unique(&stem, "");
-        self.add_chain(Rc::clone(&name), &lines);
-        self.helpers.insert(helper, Rc::clone(&name));
+        self.add_chain(Arc::clone(&name), &lines);
+        self.helpers.insert(helper, Arc::clone(&name));
         Target::Jump(name)
     }
 
     /// Adds a chain that is complete.
-    pub fn add_chain(&mut self, name: Rc<str>, lines: &[Line]) {
+    pub fn add_chain(&mut self, name: Arc<str>, lines: &[Line]) {
         let rules = self.writer.chain(&name, lines);
         self.chains.push(UserChain { name, rules });
     }
@@ -236,8 +229,9 @@ impl<'a, 's> Expander<'a, 's> {
     }
 }
 
-/// Whether a packet of this family can match at all, by everything but its addresses.
-fn can_meet(rule: &Rule, family: Family) -> bool {
+/// Whether a packet of this family can match at all.
+pub(super) fn can_meet(rule: &Rule, ruleset: &Ruleset, family: Family) -> bool {
+    let here = |addresses| ruleset.sets.has(addresses, family);
     let protocol = match &rule.matching.payload {
         Payload::Protocol(protocol) | Payload::LaterFragment(protocol) | Payload::Ports { protocol, .. } => {
             Some(*protocol)
@@ -251,10 +245,8 @@ fn can_meet(rule: &Rule, family: Family) -> bool {
     rule.matching.family.is_none_or(|only| only == family)
         && protocol.is_none_or(|protocol| protocol.exists_in(family))
         && to.is_none_or(|to| to == family)
-}
-
-fn is_everything(range: &AddrRange) -> bool {
-    matches!(range, AddrRange::V4(0, u32::MAX) | AddrRange::V6(0, u128::MAX))
+        && here(rule.matching.source)
+        && here(rule.matching.destination)
 }
 
 /// The leg whose source (request) or destination (reply) is the peers' side.

@@ -1,6 +1,6 @@
 //! One line of an iptables-restore file, and the chains and tables that lines stand in: what iptables can say and no more.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -51,7 +51,7 @@ pub(super) enum Ports {
     /// One range, both ends included.
     One([(u16, u16); 1]),
     /// Ranges, sorted and disjoint, at most [`MULTIPORT`] slots.
-    List(Rc<[(u16, u16)]>),
+    List(Arc<[(u16, u16)]>),
 }
 
 impl Ports {
@@ -87,7 +87,7 @@ pub(super) enum Side {
     Any,
     Range(AddrRange),
     /// An ipset, by its name.
-    Ipset(Rc<str>),
+    Ipset(Arc<str>),
 }
 
 /// What a line asks of the headers beyond protocol and ports.
@@ -123,9 +123,9 @@ pub(super) enum State {
 pub(super) enum Target {
     Do(Action),
     /// Goes through a chain and comes back.
-    Jump(Rc<str>),
+    Jump(Arc<str>),
     /// Goes to a chain; what that chain does not decide goes on behind the last jump.
-    Goto(Rc<str>),
+    Goto(Arc<str>),
     Return,
 }
 
@@ -146,7 +146,7 @@ pub(super) type Written = std::ops::Range<usize>;
 /// A chain that fwc adds.
 #[derive(Debug)]
 pub(super) struct UserChain {
-    pub name: Rc<str>,
+    pub name: Arc<str>,
     pub rules: Written,
 }
 

@@ -1,4 +1,4 @@
-//! The lines of a tree by number, in the order in which they came and in that of each key.
+//! The lines of a tree by number, in the order of each key.
 //!
 //! Lines are sorted once. Whoever takes some of them away keeps the orders, so that a level of the tree costs as much as it has lines.
 
@@ -19,16 +19,40 @@ pub(super) struct Keyed {
     pub spans: Vec<Span>,
 }
 
+impl Keyed {
+    /// The most lines whose spans are equal or disjoint.
+    pub fn disjoint(&self, sorted: &[u32]) -> Vec<u32> {
+        // The range that ends first never overlaps more of the later ones than another would.
+        let mut last: Option<Span> = None;
+        let mut kept = Vec::with_capacity(sorted.len());
+        for &number in sorted {
+            let Some(&span) = self.spans.get(number as usize) else { continue };
+            if last.is_none_or(|last| last == span || last.1 < span.0) {
+                last = Some(span);
+                kept.push(number);
+            }
+        }
+        kept
+    }
+}
+
 /// Some lines of a tree.
 pub(super) struct Members {
-    /// In the order in which they came, which is the order of the spec.
+    /// In no order.
     pub lines: Vec<u32>,
-    /// For each [`Keyed`], the lines that it tells something of: the one whose span ends first comes first.
-    sorted: Vec<Vec<u32>>,
+    /// For each [`Keyed`], the lines that it tells something of.
+    sorted: Vec<Sorted>,
+}
+
+/// Lines in the order of a key: the one whose span ends first comes first.
+pub(super) struct Sorted {
+    pub lines: Vec<u32>,
+    /// Whether their spans are known to be equal or disjoint.
+    pub disjoint: bool,
 }
 
 /// Where a line goes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Gated,
     Open,
@@ -47,65 +71,71 @@ impl Keys {
     pub fn add(&mut self, lines: &[Line]) -> Members {
         let start = self.sides.len() as u32;
         self.sides.resize(self.sides.len() + lines.len(), Side::Rest);
-        let sorted = self.keyed.iter_mut().map(|Keyed { key, spans }| {
+        let sorted = self.keyed.iter_mut().map(|keyed| {
             let mut with = Vec::with_capacity(lines.len());
             for (number, line) in (start..).zip(lines) {
-                let span = key.span(line);
+                let span = keyed.key.span(line);
                 with.extend(span.map(|(first, last)| (last, u128::MAX - first, number)));
-                spans.push(span.unwrap_or_default());
+                keyed.spans.push(span.unwrap_or_default());
             }
             with.sort_unstable();
-            with.into_iter().map(|(.., number)| number).collect()
+            let lines: Vec<u32> = with.into_iter().map(|(.., number)| number).collect();
+            Sorted { disjoint: keyed.disjoint(&lines).len() == lines.len(), lines }
         });
         Members { sorted: sorted.collect(), lines: (start..).take(lines.len()).collect() }
     }
 
     /// The way to split lines that leaves a packet the fewest of them.
-    pub fn split(&self, members: &Members) -> Option<Split> {
+    pub fn split<'m>(&self, members: &'m Members) -> Option<Split<'m>> {
         let ways = self.keyed.iter().zip(&members.sorted);
         ways.filter_map(|(keyed, sorted)| Split::of(keyed, sorted, members.lines.len())).min_by_key(|split| split.cost)
     }
 
-    /// The lines behind the split's gate, and those of the other half.
+    /// The lines behind the gate of a split that leaves none behind, and those of the other half.
     pub fn halves(&mut self, members: &Members, split: &Split) -> [Members; 2] {
-        let [gated, open, _] =
-            self.divide(members, split, |low| if low == split.low { Side::Gated } else { Side::Open });
-        [gated, open]
+        let (low, high) = split.kept.split_at(split.place);
+        let (gated, open) = if split.low { (low, high) } else { (high, low) };
+        self.mark(gated, Side::Gated);
+        self.mark(open, Side::Open);
+        [(gated, Side::Gated), (open, Side::Open)].map(|(lines, side)| self.part(members, split, lines, side))
     }
 
     /// The lines that the split tells apart, and those that it leaves behind.
     pub fn kept_and_rest(&mut self, members: &Members, split: &Split) -> [Members; 2] {
-        let [kept, _, rest] = self.divide(members, split, |_| Side::Gated);
-        [kept, rest]
+        self.mark(&members.lines, Side::Rest);
+        self.mark(&split.kept, Side::Gated);
+        let rest: Vec<u32> = members.lines.iter().copied().filter(|&number| self.is(number, Side::Rest)).collect();
+        let kept = self.part(members, split, &split.kept, Side::Gated);
+        let sorted = members.sorted.iter().map(|sorted| Sorted {
+            lines: sorted.lines.iter().copied().filter(|&number| self.is(number, Side::Rest)).collect(),
+            disjoint: sorted.disjoint,
+        });
+        [kept, Members { sorted: sorted.collect(), lines: rest }]
     }
 
-    fn divide(&mut self, members: &Members, split: &Split, side: impl Fn(bool) -> Side) -> [Members; 3] {
-        let kept = split.kept.iter().enumerate().map(|(place, &number)| (number, side(place < split.place)));
-        for (number, side) in members.lines.iter().map(|&number| (number, Side::Rest)).chain(kept) {
+    /// These lines, which the split has told apart and which are marked so.
+    fn part(&self, members: &Members, split: &Split, lines: &[u32], side: Side) -> Members {
+        let sorted = self.keyed.iter().zip(&members.sorted).map(|(keyed, sorted)| {
+            if keyed.key == split.key {
+                return Sorted { lines: lines.to_vec(), disjoint: true };
+            }
+            // As many as there can be; growing step by step would take longer than all else here.
+            let mut part = Vec::with_capacity(lines.len());
+            part.extend(sorted.lines.iter().copied().filter(|&number| self.is(number, side)));
+            Sorted { lines: part, disjoint: sorted.disjoint }
+        });
+        Members { sorted: sorted.collect(), lines: lines.to_vec() }
+    }
+
+    fn mark(&mut self, lines: &[u32], side: Side) {
+        for &number in lines {
             if let Some(slot) = self.sides.get_mut(number as usize) {
                 *slot = side;
             }
         }
-        let mut parts = self.parts(&members.lines, split).map(|lines| Members { lines, sorted: Vec::new() });
-        for list in &members.sorted {
-            for (part, sorted) in parts.iter_mut().zip(self.parts(list, split)) {
-                part.sorted.push(sorted);
-            }
-        }
-        parts
     }
 
-    fn parts(&self, list: &[u32], split: &Split) -> [Vec<u32>; 3] {
-        // As many as there can be; growing step by step would take longer than all else here.
-        let half = split.place.max(split.kept.len() - split.place).min(list.len());
-        let [mut gated, mut open, mut rest] = [half, half, split.rest.min(list.len())].map(Vec::with_capacity);
-        for &number in list {
-            match self.sides.get(number as usize) {
-                Some(Side::Gated) => gated.push(number),
-                Some(Side::Open) => open.push(number),
-                Some(Side::Rest) | None => rest.push(number),
-            }
-        }
-        [gated, open, rest]
+    fn is(&self, number: u32, side: Side) -> bool {
+        self.sides.get(number as usize) == Some(&side)
     }
 }

@@ -1,7 +1,9 @@
 //! How lines are told apart: by one key, into two halves.
 
+use std::borrow::Cow;
+
 use super::line::{Line, Side};
-use super::members::Keyed;
+use super::members::{Keyed, Sorted};
 use crate::net::AddrRange;
 
 /// Lines of a chain in a tree that are not split further: a gate more would save a packet no line.
@@ -47,14 +49,14 @@ fn hull(ports: &[(u16, u16)]) -> Option<Span> {
 }
 
 /// A way to split lines.
-pub(super) struct Split {
+pub(super) struct Split<'m> {
     pub key: Key,
     /// The values that lead to the gated half: those of all its lines and of none of the other half.
     pub gate: Span,
     /// The values of all lines that are kept, as a prefix where they are addresses.
     pub hull: Span,
     /// The lines that lie in one half, sorted by their spans, which are equal or disjoint.
-    pub kept: Vec<u32>,
+    pub kept: Cow<'m, [u32]>,
     /// How many of them are in the lower half.
     pub place: usize,
     /// Whether it is the lower half that is behind the gate.
@@ -65,20 +67,12 @@ pub(super) struct Split {
     pub cost: usize,
 }
 
-impl Split {
+impl<'m> Split<'m> {
     /// Keeps the most lines that can lie in disjoint halves. `sorted` are those of the `all` lines that have the key.
-    pub fn of(keyed: &Keyed, sorted: &[u32], all: usize) -> Option<Split> {
+    pub fn of(keyed: &Keyed, sorted: &'m Sorted, all: usize) -> Option<Self> {
         let key = keyed.key;
-        // The range that ends first never overlaps more of the later ones than another would.
-        let mut last: Option<Span> = None;
-        let mut kept = Vec::with_capacity(sorted.len());
-        for &number in sorted {
-            let span = *keyed.spans.get(number as usize)?;
-            if last.is_none_or(|last| last == span || last.1 < span.0) {
-                last = Some(span);
-                kept.push(number);
-            }
-        }
+        let kept =
+            if sorted.disjoint { Cow::Borrowed(&*sorted.lines) } else { Cow::Owned(keyed.disjoint(&sorted.lines)) };
         let piece = Piece { spans: &keyed.spans, kept: &kept };
         let cut = Cut::of(key, piece)?;
         let hull = (piece.span(0)?.0, piece.span(kept.len() - 1)?.1);

@@ -243,7 +243,7 @@ fn as_prefix(range: &AddrRange) -> Option<Prefix> {
 struct Prefix(IpAddr, u32, u32);
 
 /// A number in decimal digits.
-fn decimal(text: &mut String, number: u32) {
+pub(super) fn decimal(text: &mut String, number: u32) {
     if number > 9 {
         decimal(text, number / 10);
     }

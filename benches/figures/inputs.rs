@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
-/// Where the services of all inputs live. No two share an address or a port, so that nothing can be folded together.
+/// Where the first 62,500 services of all inputs live. No two share an address or a port, so that nothing can be folded together.
 pub const NETWORK: &str = "10.9.0.0/16";
 
-/// One service's address and UDP port. `number` counts from 0, up to 62,500 services.
+/// One service's address and UDP port. `number` counts from 0.
 pub fn endpoint(number: usize) -> (Ipv4Addr, u16) {
-    let [third, fourth] = [number / 250, number % 250 + 1].map(|byte| u8::try_from(byte).expect("few services"));
-    (Ipv4Addr::new(10, 9, third, fourth), u16::try_from(1000 + number * 7 % 50_000).expect("a port"))
+    let [second, third, fourth] = [9 + number / 62_500, number / 250 % 250, number % 250 + 1]
+        .map(|byte| u8::try_from(byte).expect("few services"));
+    (Ipv4Addr::new(10, second, third, fourth), u16::try_from(1000 + number * 7 % 50_000).expect("a port"))
 }
 
 /// A spec with so many stateless services, each on an endpoint of its own.
@@ -20,6 +21,23 @@ pub fn spec(services: usize) -> String {
         let _ = writeln!(text, "  s{number}:\n    listen: {address}:{port}\n    protocol: udp\n    stateless: true");
     }
     text
+}
+
+/// The same with a range of ports for each, which is several prefixes.
+pub fn port_ranges(services: usize) -> String {
+    let mut text = "services:\n".to_owned();
+    for number in 0..services {
+        let (address, port) = endpoint(number);
+        let last = port + 3_000;
+        let _ = writeln!(text, "  s{number}: {{listen: \"{address}:{port}-{last}\", protocol: udp, stateless: true}}");
+    }
+    text
+}
+
+/// So many prefixes as a list, none beside another.
+pub fn prefixes(count: u32) -> String {
+    let first = u32::from(Ipv4Addr::new(20, 0, 0, 0));
+    (0..count).map(|number| format!("{}/28\n", Ipv4Addr::from(first + number * 64))).collect()
 }
 
 /// The same for ferm: NOTRACK and accept, one rule a service in each of four chains.

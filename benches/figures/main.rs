@@ -8,6 +8,7 @@ mod check;
 mod conntrack;
 mod flood;
 mod inputs;
+mod memory;
 mod packets;
 mod process;
 mod report;
@@ -44,7 +45,7 @@ fn main() {
     // Cargo adds this word.
     let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "--bench").collect();
     let (options, groups): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.starts_with('-'));
-    let known = ["check", "verify", "apply", "conntrack", "packets"];
+    let known = ["check", "verify", "memory", "apply", "conntrack", "packets"];
     if options.iter().any(|word| *word != "--quick") || groups.iter().any(|word| !known.contains(word)) {
         eprintln!("usage: benches/run [--quick] [{}]", known.join("] ["));
         std::process::exit(2);
@@ -59,6 +60,9 @@ fn main() {
     }
     if wanted("verify") {
         verify::measure(effort, &mut report);
+    }
+    if wanted("memory") {
+        memory::measure(&mut report);
     }
     if wanted("apply") {
         apply::measure(effort, &mut report);

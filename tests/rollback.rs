@@ -1,5 +1,7 @@
 //! Confirm or roll back: whatever dies, the old rules or the new ones are loaded, never anything between, and the state directory says which.
 
+#[path = "rollback/ahead.rs"]
+mod ahead;
 #[path = "rollback/boot.rs"]
 mod boot;
 #[path = "rollback/crash.rs"]

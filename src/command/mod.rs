@@ -22,6 +22,7 @@ mod status;
 mod test;
 mod trace;
 mod verify;
+mod waiting;
 mod watchdog;
 
 use std::io;

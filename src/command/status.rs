@@ -64,18 +64,18 @@ struct Status {
 
 /// An apply that waits to be confirmed.
 #[derive(Debug, Serialize)]
-struct Waits {
-    spec: String,
-    until: String,
-    seconds_left: u64,
+pub(super) struct Waits {
+    pub(super) spec: String,
+    pub(super) until: String,
+    pub(super) seconds_left: u64,
     /// Whether its time is over and nobody has rolled it back.
-    overdue: bool,
+    pub(super) overdue: bool,
     /// Whether the process that rolls back is there.
     armed: bool,
 }
 
 /// What waits to be confirmed, as far as this user may know.
-fn waits(netns: Option<&str>) -> Result<Option<Waits>, StateError> {
+pub(super) fn waits(netns: Option<&str>) -> Result<Option<Waits>, StateError> {
     let Some(directory) = Directory::existing(&directory::path(netns))? else { return Ok(None) };
     let account = match directory.account() {
         Err(StateError::Io(_, error)) if error.kind() == ErrorKind::PermissionDenied => None,

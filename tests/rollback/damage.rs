@@ -50,6 +50,8 @@ fn a_torn_account_is_told_and_mended_by_the_rollback() {
     let status = host.fwc(&["status"]);
     assert!(status.status == 1 && status.stdout.contains("account.json is damaged"), "{status}");
     is_refused(&host.fwc(&["confirm"]), 3, "FWC513");
+    is_refused(&host.fwc(&["apply", &host.new.path(), "--dry-run"]), 1, "FWC513");
+    assert!(host.fwc(&["plan", &host.new.path()]).stderr.contains("FWC513"));
     is_refused(&host.fwc(&["apply", &host.new.path()]), 3, "account.json away");
     eventually("a line in the log", || host.log().contains("rolled back at"));
     signal(host.watchdog(), SIGTERM);

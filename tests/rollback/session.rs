@@ -199,7 +199,9 @@ fn without_its_watchdog_the_next_command_rolls_back() {
 fn a_watchdog_that_is_gone_early_is_told() {
     let (host, before) = Host::with_old("early");
     host.apply_within("10m");
-    signal(host.watchdog(), Signal::SIGKILL);
+    let watchdog = host.watchdog();
+    signal(watchdog, Signal::SIGKILL);
+    eventually("its end", || !is_alive(watchdog));
     let status = host.fwc(&["status"]);
     assert!(status.stdout.contains("but the process for it is gone: `fwc rollback` does it now"), "{status}");
     host.fwc(&["rollback"]).expect_success("rollback");

@@ -6,7 +6,8 @@
 //! What may differ on another kernel: before 5.18 the accounting works otherwise, and up to 6.17 a tree of ranges has no list beside it. While a
 //! transaction replaces a table, both are there, so that it takes twice as much for a moment.
 
-use super::netlink::{key_length, width};
+use super::key_type::width;
+use super::netlink::key_length;
 use super::program::{Element, Elements, Program, Set, Value};
 use crate::net::AddrRange;
 

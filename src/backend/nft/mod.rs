@@ -4,6 +4,7 @@
 //! [`Program`] that it makes can be written as `nft -f` text (`text`) or as netlink messages ([`netlink`]). Both say the same. `memory` estimates
 //! what the kernel needs for it.
 
+pub mod key_type;
 mod memory;
 pub mod netlink;
 mod plan;

@@ -190,8 +190,6 @@ pub struct Rule {
 /// What a rule does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing: the rule only counts.
-    Continue,
     /// `accept`
     Accept,
     /// `drop`

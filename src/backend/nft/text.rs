@@ -169,13 +169,10 @@ fn rule_text(f: &mut Formatter<'_>, program: &Program, rule: &Rule) -> fmt::Resu
         write!(f, "{blank}counter")?;
         blank = " ";
     }
-    if rule.verdict != Verdict::Continue {
-        f.write_str(blank)?;
-        verdict_text(f, &rule.verdict)?;
-        blank = " ";
-    }
+    f.write_str(blank)?;
+    verdict_text(f, &rule.verdict)?;
     match &rule.comment {
-        Some(comment) => write!(f, "{blank}comment \"{comment}\""),
+        Some(comment) => write!(f, " comment \"{comment}\""),
         None => Ok(()),
     }
 }
@@ -257,7 +254,6 @@ fn port_word(side: Side) -> &'static str {
 
 fn verdict_text(f: &mut Formatter<'_>, verdict: &Verdict) -> fmt::Result {
     match verdict {
-        Verdict::Continue => Ok(()),
         Verdict::Accept => f.write_str("accept"),
         Verdict::Drop => f.write_str("drop"),
         Verdict::Return => f.write_str("return"),

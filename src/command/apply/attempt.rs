@@ -8,8 +8,10 @@ use crate::command::host::load::{self, Prepared};
 use crate::command::host::nat::Verdict;
 use crate::command::host::sandbox::Sandbox;
 use crate::command::host::sizing::Sized;
-use crate::command::host::undoable::{Undoable, Wanted, netns_words};
+use crate::command::host::undoable::{self, Undoable, Wanted, netns_words};
 use crate::command::host::{self, facts, sizing, stale};
+use crate::command::status::waits;
+use crate::command::waiting;
 use crate::compile::Compiled;
 use crate::diagnostic::{Diagnostic, finding};
 use crate::kernel::socket::{Generation, Socket};
@@ -163,7 +165,13 @@ impl Run<'_> {
         found: &mut Vec<Diagnostic>,
     ) -> Result<Ended, Diagnostic> {
         let facts = facts::against(self.compiled, socket, self.arguments.netns.is_some());
-        *found = facts.found;
+        let netns = self.arguments.netns.as_deref();
+        let waits = waits(netns).unwrap_or_else(|error| {
+            found.push(undoable::failure(&error, "an apply is refused"));
+            None
+        });
+        found.extend(waits.as_ref().and_then(|waits| waiting::refusal(waits, netns)));
+        found.extend(facts.found);
         let generation = socket.generation().map_err(|error| host::kernel_failure(&error))?;
         found.extend(self.stale(generation, prepared));
         if self.refused(found) {
@@ -178,6 +186,7 @@ impl Run<'_> {
         let mut report = Report::new("would load", self.compiled, prepared, 1);
         report.sizing = sizes.would_change();
         report.nat_rules = facts.nat_rules;
+        report.pending = waits;
         Ok(Ended::Done(Box::new(report)))
     }
 

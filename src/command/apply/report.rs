@@ -8,6 +8,8 @@ use crate::command::host::load::Prepared;
 use crate::command::host::nat::Verdict;
 use crate::command::host::sizing::Change;
 use crate::command::memory::Estimate;
+use crate::command::status::Waits;
+use crate::command::waiting;
 use crate::compile::Compiled;
 use crate::spec::{Fate, Tracking};
 
@@ -44,6 +46,9 @@ pub(super) struct Report {
     /// Where it has to be confirmed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) confirm: Option<Confirm>,
+    /// Of a dry run: the apply that was not confirmed in time, and is rolled back first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pending: Option<Waits>,
 }
 
 /// How to keep what was loaded.
@@ -81,6 +86,7 @@ impl Report {
             nat_rules: Vec::new(),
             rollback: None,
             confirm: None,
+            pending: None,
         }
     }
 
@@ -123,6 +129,9 @@ impl Report {
         if let Some(Confirm { within, until, command }) = &self.confirm {
             let _ =
                 writeln!(text, "  NOT CONFIRMED: rolled back at {until} unless you say `{command}` within {within}s");
+        }
+        if let Some(waits) = &self.pending {
+            let _ = writeln!(text, "  {}", waiting::words(waits));
         }
         if let Some(undo) = self.rollback.as_deref().filter(|undo| undo.starts_with("is not possible")) {
             let _ = writeln!(text, "  `fwc rollback` {undo}");

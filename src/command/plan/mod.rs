@@ -5,8 +5,9 @@ mod report;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::host::{self, load};
+use super::host::{self, load, sizing, undoable};
 use super::output::Output;
+use super::status::{Waits, waits};
 use super::{Failure, destination, exit};
 use crate::cli::PlanArgs;
 use crate::compile::{self, Compiled, Outcome};
@@ -50,12 +51,12 @@ pub(super) fn run(output: Output, arguments: &PlanArgs) -> Result<ExitCode, Fail
             return Ok(ExitCode::from(if arguments.detailed_exitcode { exit::REFUSED } else { exit::HOST }));
         }
     };
-    tell(&[]);
+    tell(&looked.found);
     if let Some(out) = &arguments.out {
         let plan = saved(arguments, compiled, &outcome, &looked);
         plan.write(out).map_err(|error| Failure::Io(format!("writing {}", out.display()), error))?;
     }
-    let report = Report::new(compiled, &looked, arguments.out.as_deref());
+    let report = Report::new(compiled, looked, arguments.out.as_deref());
     output.result(&report.human(), &report)?;
     let differs = arguments.detailed_exitcode && !report.is_same();
     Ok(if differs { ExitCode::from(DIFFERS) } else { ExitCode::SUCCESS })
@@ -69,6 +70,12 @@ struct Looked {
     live: Option<String>,
     /// What the table will be.
     identity: String,
+    /// The apply that waits to be confirmed, which stands in the way of the next one.
+    waits: Option<Waits>,
+    /// Sizes of the conntrack table that would be set.
+    sizes: Vec<sizing::Change>,
+    /// What else stands in its way.
+    found: Vec<Diagnostic>,
 }
 
 fn look(arguments: &PlanArgs, compiled: &Compiled) -> Result<Looked, Diagnostic> {
@@ -77,7 +84,12 @@ fn look(arguments: &PlanArgs, compiled: &Compiled) -> Result<Looked, Diagnostic>
     let mut socket = host::socket()?;
     for _ in 0..ATTEMPTS {
         let generation = socket.generation().map_err(|error| host::kernel_failure(&error))?;
-        let looked = look_once(&mut socket, &prepared, generation)?;
+        let mut looked = look_once(&mut socket, &prepared, generation)?;
+        match waits(arguments.netns.as_deref()) {
+            Ok(waits) => looked.waits = waits,
+            Err(error) => looked.found.push(undoable::failure(&error, "`fwc apply` is refused")),
+        }
+        looked.sizes = sizing::look(compiled).would_change();
         if socket.generation().map_err(|error| host::kernel_failure(&error))? == generation {
             return Ok(looked);
         }
@@ -93,7 +105,16 @@ fn look_once(socket: &mut Socket, prepared: &load::Prepared, generation: Generat
     let changes = compared.map_err(|why| {
         host_failure::report(format!("the live table cannot be compared: {why}"), "please report this with the spec")
     })?;
-    Ok(Looked { changes, generation, live: live.map(|live| live.identity.to_string()), identity: prepared.identity() })
+    let live = live.map(|live| live.identity.to_string());
+    Ok(Looked {
+        changes,
+        generation,
+        live,
+        identity: prepared.identity(),
+        waits: None,
+        sizes: Vec::new(),
+        found: Vec::new(),
+    })
 }
 
 /// Gives rules without a comment, which tells what they are for, their text.

@@ -19,13 +19,8 @@ use crate::spec::Fate;
 use crate::sys::expression::Scratch;
 use attribute::Writer;
 use rule::{Encoder, Ids};
+pub(super) use set::key_length;
 use set::{ElementWriter, Shape};
-pub(super) use set::{key_length, width};
-
-/// nft's type number of interface names.
-const IFNAME: u32 = 41;
-/// nft's type number of ports.
-const INET_SERVICE: u32 = 13;
 
 const NFT_MSG_NEWTABLE: u16 = 0;
 const NFT_MSG_DELTABLE: u16 = 2;

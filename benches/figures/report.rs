@@ -18,6 +18,8 @@ pub enum Unit {
     Megabytes,
     #[serde(rename = "ns/packet")]
     NanosecondsPerPacket,
+    #[serde(rename = "requests/s")]
+    RequestsPerSecond,
     #[serde(rename = "ratio")]
     Ratio,
 }
@@ -84,6 +86,7 @@ impl Report {
             Unit::Milliseconds => (2, " ms"),
             Unit::Megabytes => (1, " MB"),
             Unit::NanosecondsPerPacket => (0, " ns"),
+            Unit::RequestsPerSecond => (0, "/s"),
             Unit::Ratio => (2, "x"),
         };
         let figure = format!("{median:.digits$}{suffix}");

@@ -45,8 +45,8 @@ struct Disagreement {
 
 /// Packets at the edges of a spec.
 fn packets(text: &str, seed: u64, count: usize) -> Vec<Packet> {
-    let mut dice = near::Dice(seed);
-    (0..count).map(|_| near::packet(compile(text).ruleset(), &mut dice)).map(as_it_sets_out).collect()
+    let (mut dice, compiled) = (near::Dice(seed), compile(text));
+    (0..count).map(|_| near::packet(compiled.ruleset(), &mut dice)).map(as_it_sets_out).collect()
 }
 
 /// Loads a spec in a fresh namespace and sends packets.

@@ -4,9 +4,12 @@
 //! how each comes about. Nothing here fails because something was slow.
 
 mod apply;
+mod blocked;
+mod case;
 mod check;
 mod conntrack;
 mod flood;
+mod hand;
 mod inputs;
 mod memory;
 mod packets;
@@ -15,7 +18,9 @@ mod report;
 mod sample;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod traffic;
 mod verify;
+mod web;
 
 use std::path::Path;
 
@@ -45,7 +50,7 @@ fn main() {
     // Cargo adds this word.
     let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "--bench").collect();
     let (options, groups): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.starts_with('-'));
-    let known = ["check", "verify", "memory", "apply", "conntrack", "packets"];
+    let known = ["check", "verify", "memory", "apply", "conntrack", "packets", "blocked", "web"];
     if options.iter().any(|word| *word != "--quick") || groups.iter().any(|word| !known.contains(word)) {
         eprintln!("usage: benches/run [--quick] [{}]", known.join("] ["));
         std::process::exit(2);
@@ -72,6 +77,12 @@ fn main() {
     }
     if wanted("packets") {
         packets::measure(effort, &mut report);
+    }
+    if wanted("blocked") {
+        blocked::measure(effort, &mut report);
+    }
+    if wanted("web") {
+        web::measure(effort, &mut report);
     }
     report.write(&Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench.json"));
 }

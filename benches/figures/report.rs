@@ -18,6 +18,8 @@ pub enum Unit {
     Megabytes,
     #[serde(rename = "ns/packet")]
     NanosecondsPerPacket,
+    #[serde(rename = "requests/s")]
+    RequestsPerSecond,
     #[serde(rename = "ratio")]
     Ratio,
     #[serde(rename = "exponent")]
@@ -88,6 +90,7 @@ impl Report {
             Unit::Milliseconds => (2, " ms"),
             Unit::Megabytes => (1, " MB"),
             Unit::NanosecondsPerPacket => (0, " ns"),
+            Unit::RequestsPerSecond => (0, "/s"),
             Unit::Ratio => (2, "x"),
             Unit::Exponent => (2, ""),
         };

@@ -12,7 +12,7 @@ use super::line::{Comment, Detail, Line, Ports, Side, Target, UserChain};
 use super::members::{Keys, Members};
 use super::split::{Key, LEAF, Span};
 use crate::net::{AddrRange, Family};
-use crate::ruleset::{Hook, Rule, StateMatch};
+use crate::ruleset::{Action, Hook, Rule, StateMatch};
 
 /// Lines of entries that a chain holds without a tree: what a person reads as a page.
 const PAGE: usize = 24;
@@ -43,10 +43,15 @@ pub(super) fn arrange<'a>(
         return lines;
     }
     let mut top = Vec::new();
-    for (protocol, group) in by_protocol(lines) {
+    for (protocol, mut group) in by_protocol(lines) {
         if group.len() <= LEAF {
             top.extend(group);
             continue;
+        }
+        if first.action == Action::Notrack {
+            // `-m comment` is a match like any other, which takes the kernel time and 256 bytes: in a tree, the lines of the filter table bear the
+            // names, and those of raw do without.
+            group.iter_mut().for_each(|line| line.comment = Comment::None);
         }
         let stem = expander.names.unique(&format!("{stem}-{}", protocol_name(protocol)), "");
         top.push(Line { protocol, ..Line::new(Target::Jump(Arc::clone(&stem))) });

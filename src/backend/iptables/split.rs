@@ -6,8 +6,9 @@ use super::line::{Line, Side};
 use super::members::{Keyed, Sorted};
 use crate::net::AddrRange;
 
-/// Lines of a chain in a tree that are not split further: a gate more would save a packet no line.
-pub(super) const LEAF: usize = 4;
+/// Lines of a chain in a tree that are not split further. Measured with 1,000 services: from 3 to 8 lines a packet costs the same, since a gate and
+/// a chain more touch as much memory as the lines that they save; with 8 the files are smallest.
+pub(super) const LEAF: usize = 8;
 
 /// What lines are told apart by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +116,7 @@ impl Cut {
         let outwards = || (0..=middle).flat_map(|away| [middle - away, middle + away]);
         let plain = || outwards().find_map(|place| Cut::at(kept, place, |low, _| Some((true, low))));
         if !key.is_address() {
-            return plain().map(|cut| Cut { dearness: 1, ..cut });
+            return plain().map(|cut| Cut { dearness: 3, ..cut });
         }
         let reach = kept.kept.len() / 4;
         let prefixes = outwards().take_while(|place| place.abs_diff(middle) <= reach).find_map(|place| {
@@ -125,7 +126,7 @@ impl Cut {
                 low_gate.or_else(|| (above.0 > low.1).then_some((false, above)))
             })
         });
-        prefixes.or_else(|| plain().map(|cut| Cut { dearness: 2, ..cut }))
+        prefixes.or_else(|| plain().map(|cut| Cut { dearness: 4, ..cut }))
     }
 
     /// `None` where the same values lie on both sides, or `gate` finds none between the spans of the halves.

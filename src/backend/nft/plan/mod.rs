@@ -110,6 +110,7 @@ impl<'a> Planner<'a> {
         for run in chain.rules.chunk_by(|a, b| a.action == b.action) {
             self.run(&mut draft, run);
         }
+        blocked_first(&mut draft.rules);
         if chain.policy == Fate::Drop {
             // The kernel sets a new chain's policy a moment after it has put its rules in force (nf_tables_commit), so that the policy alone
             // would let packets through while a table is replaced.
@@ -151,6 +152,20 @@ impl<'a> Planner<'a> {
     fn add(&mut self, set: Set) -> SetId {
         self.sets.push(set);
         SetId(self.sets.len() - 1)
+    }
+}
+
+/// A flood of blocked sources should meet as few rules as can be: what drops packets of one family goes before what is about the other alone.
+fn blocked_first(rules: &mut [program::Rule]) {
+    let family = |rule: &program::Rule| rule.conditions.iter().find_map(Condition::family);
+    for place in 1..rules.len() {
+        let end = rules.len().min(place + 1);
+        let Some([before @ .., dropping]) = rules.get_mut(..end) else { continue };
+        let Some(own) = family(dropping).filter(|_| dropping.verdict == Verdict::Drop) else { continue };
+        let passed = before.iter().rev().take_while(|rule| family(rule).is_some_and(|other| other != own)).count();
+        if let Some(passing) = rules.get_mut(place - passed..=place) {
+            passing.rotate_right(1);
+        }
     }
 }
 

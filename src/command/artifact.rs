@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::host::load;
-use crate::backend::{Header, iptables};
+use crate::backend::iptables;
 use crate::cli::Target;
 use crate::compile::Compiled;
 use crate::policy::Sizing;
@@ -45,7 +45,7 @@ pub(super) fn one(compiled: &Compiled, target: Target) -> Option<String> {
 
 /// The files are made together: they share the names of the ipsets.
 fn iptables_files(compiled: &Compiled) -> iptables::Artifacts {
-    iptables::artifacts(compiled.ruleset(), &Header { version: VERSION, spec_hash: &compiled.hash })
+    iptables::artifacts(compiled.ruleset(), &load::header(compiled))
 }
 
 /// Signed like a table that `fwc apply` loads, so that `fwc status` knows it whoever loaded it.

@@ -29,7 +29,10 @@ pub(super) fn run(output: Output, arguments: &CheckArgs) -> Result<ExitCode, Fai
                 Err(diagnostic) => outcome.diagnostics.push(diagnostic),
             }
         }
-        let memory = outcome.compiled.as_ref().map(|compiled| Estimate::of(&load::unsigned(compiled)));
+        let memory = outcome.compiled.as_ref().map(|compiled| match output.format() {
+            Format::Json => Estimate::of(&load::unsigned(compiled)),
+            Format::Human | Format::Sarif | Format::Github => Estimate::of_sample(compiled),
+        });
         clean &= !outcome.diagnostics.iter().any(Diagnostic::is_error);
         match output.format() {
             Format::Human => {

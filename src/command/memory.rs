@@ -2,11 +2,16 @@
 
 use serde::Serialize;
 
-use crate::backend::nft::{KernelMemory, Program};
+use super::host::load;
+use crate::backend::nft::{KernelMemory, Part, Program};
+use crate::compile::Compiled;
 use crate::kernel::host;
 
 /// What is not worth a word: a megabyte of 1,000,000 bytes.
 const WORTH_A_WORD: u64 = 1_000_000;
+
+/// Entries that stand for all: so many that the sets of each family and protocol are large in the sample where they are large in the whole.
+const SAMPLE: usize = 4_000;
 
 /// An estimate, in bytes.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -23,7 +28,18 @@ pub(super) struct Estimate {
 
 impl Estimate {
     pub(super) fn of(program: &Program) -> Self {
-        let (memory, processors) = (KernelMemory::of(program), host::processors());
+        Estimate::new(KernelMemory::of(program))
+    }
+
+    /// The same without making the whole program, which would take as long as all else that a check does: a part of the entries stands for all.
+    pub(super) fn of_sample(compiled: &Compiled) -> Self {
+        let (ruleset, entries) = compiled.sample(SAMPLE);
+        let program = Program::of(&ruleset, &load::header(compiled));
+        Estimate::new(KernelMemory::of_part(&program, Part { entries, of: compiled.policy.entries.len() }))
+    }
+
+    fn new(memory: KernelMemory) -> Self {
+        let processors = host::processors();
         Estimate {
             bytes: memory.bytes(processors),
             bytes_shared: memory.shared,

@@ -55,14 +55,38 @@ const HEADROOM: u64 = 24;
 /// Prefixes that a field has room for beyond those that it has: up to a page of them, half a page on average.
 const SPARE: u64 = 256;
 
+/// Which part of a spec's entries a program was made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// Entries of the program; not 0 where there are any.
+    pub entries: usize,
+    /// Entries of the spec.
+    pub of: usize,
+}
+
+impl Part {
+    /// How many there would be of what comes from entries.
+    fn whole(self, count: u64) -> u64 {
+        count.saturating_mul(self.of as u64) / self.entries.max(1) as u64
+    }
+}
+
 impl KernelMemory {
     /// What the program takes once it is loaded.
     #[must_use]
     pub fn of(program: &Program) -> KernelMemory {
+        KernelMemory::of_part(program, Part { entries: 1, of: 1 })
+    }
+
+    /// What the program of all entries would take. Sets of addresses are whole in each part.
+    #[must_use]
+    pub fn of_part(program: &Program, part: Part) -> KernelMemory {
         let rules: usize = program.chains.iter().map(|chain| chain.rules.len()).sum();
         let chains = program.chains.len() as u64 * CHAIN + rules as u64 * RULE;
-        program.sets.iter().map(of_set).fold(KernelMemory { shared: chains, per_processor: 0 }, |sum, set| {
-            KernelMemory { shared: sum.shared + set.shared, per_processor: sum.per_processor + set.per_processor }
+        let sets = program.sets.iter().map(|set| of_set(set, part));
+        sets.fold(KernelMemory { shared: chains, per_processor: 0 }, |sum, set| KernelMemory {
+            shared: sum.shared + set.shared,
+            per_processor: sum.per_processor + set.per_processor,
         })
     }
 
@@ -73,18 +97,19 @@ impl KernelMemory {
     }
 }
 
-fn of_set(set: &Set) -> KernelMemory {
-    let count = set.elements.len() as u64;
+fn of_set(set: &Set, part: Part) -> KernelMemory {
+    let whole = |sum: u64| if let Elements::Keys(_) = set.elements { part.whole(sum) } else { sum };
+    let count = whole(set.elements.len() as u64);
     let key = u64::from(key_length(&set.key));
     let structure = match (set.interval, set.key.len()) {
         (true, 0 | 1) => allocated(count * RANGE),
-        (true, _) => fields(set),
-        (false, _) => allocated(buckets(set) * 8 + SET),
+        (true, _) => fields(set, part),
+        (false, _) => allocated(buckets(set, count) * 8 + SET),
     };
     let elements: u64 = match (&set.elements, set.interval) {
         (Elements::Keys(keys), interval) => {
             let fixed = EXTENSIONS + if interval { 2 * key } else { HASHED + key };
-            keys.iter().map(|element| object(with_rest(fixed, set.counted, element))).sum()
+            whole(keys.iter().map(|element| object(with_rest(fixed, set.counted, element))).sum())
         }
         // A start and an end, which is marked.
         (_, true) => count * 2 * object(TREE + EXTENSIONS + 4 + key),
@@ -118,17 +143,18 @@ fn allocated(bytes: u64) -> u64 {
 }
 
 /// `nft_hash_buckets` where the size is declared; else the table of `lib/rhashtable.c` grows when it is three quarters full.
-fn buckets(set: &Set) -> u64 {
-    set.size().map_or(set.elements.len(), |size| size).saturating_mul(4).div_ceil(3).next_power_of_two() as u64
+fn buckets(set: &Set, count: u64) -> u64 {
+    let size = usize::try_from(count).ok().and_then(|count| set.size_of(count));
+    size.map_or(count, |size| size as u64).saturating_mul(4).div_ceil(3).next_power_of_two()
 }
 
 /// The tables of `nft_set_pipapo.c`: of each field one bit for each of its prefixes, for each value of each group of bits; and where each of the
 /// prefixes leads.
-fn fields(set: &Set) -> u64 {
+fn fields(set: &Set, part: Part) -> u64 {
     let Elements::Keys(keys) = &set.elements else { return 0 };
     let of_field = |(place, field)| {
         let prefixes: u64 = keys.iter().filter_map(|element| element.key.get(place)).map(prefixes).sum();
-        let bytes = u64::from(width(field));
+        let (prefixes, bytes) = (part.whole(prefixes), u64::from(width(field)));
         let table = |groups: u64, values: u64| groups * values * prefixes.div_ceil(64) * 8;
         let wide = table(bytes, 256);
         let table = if wide <= WIDE { wide } else { table(bytes * 2, 16) };
@@ -173,7 +199,8 @@ mod tests {
         let fields = || vec![Field::Address(Family::V4), Field::Protocol, Field::Port];
         let keys = |count, last| Elements::Keys((0..count).map(|number| key(number, last)).collect());
         let hosts = |count: u32| Elements::V4((0..count).map(|number| (2 * number, 2 * number)).collect());
-        let of = |set: &Set| of_set(set).shared + 2 * of_set(set).per_processor;
+        let all = Part { entries: 1, of: 1 };
+        let of = |set: &Set| of_set(set, all).shared + 2 * of_set(set, all).per_processor;
         let seen = [
             (set(fields(), false, true, keys(50_000, 1000)), 10_498_048),
             (set(fields(), false, false, keys(50_000, 1000)), 5_701_632),
@@ -185,6 +212,19 @@ mod tests {
             let estimate = of(&set);
             assert!(estimate.abs_diff(bytes) * 33 < bytes, "{estimate} and {bytes}: {:?} {}", set.key, set.interval);
         }
+    }
+
+    /// A tenth of the elements of a set that comes from entries stands for all of them, a set of addresses for itself.
+    #[test]
+    fn a_part_stands_for_the_whole() {
+        let elements = |count: u16| {
+            let key = |port| Element { key: vec![Value::Ports(port, port)], comment: Arc::from("fwc: a") };
+            set(vec![Field::Port], false, true, Elements::Keys((1..=count).map(key).collect()))
+        };
+        let part = Part { entries: 1_000, of: 10_000 };
+        assert_eq!(of_set(&elements(1_000), part), of_set(&elements(10_000), Part { entries: 1, of: 1 }));
+        let hosts = set(vec![Field::Address(Family::V4)], false, false, Elements::V4(vec![(1, 1); 600]));
+        assert_eq!(of_set(&hosts, part), of_set(&hosts, Part { entries: 1, of: 1 }));
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod plan;
 mod program;
 mod text;
 
-pub use memory::KernelMemory;
+pub use memory::{KernelMemory, Part};
 pub use program::{
     Chain, Condition, ConntrackState, Direction, Element, Elements, Field, Program, Rule, Selector, Set, SetId, Side,
     TABLE, Value, Verdict,

@@ -79,7 +79,12 @@ impl Set {
     /// The size to declare, in elements, with room for additions; `None` lets the kernel grow the set as it needs.
     #[must_use]
     pub fn size(&self) -> Option<usize> {
-        let count = self.elements.len();
+        self.size_of(self.elements.len())
+    }
+
+    /// The same if it had so many elements.
+    #[must_use]
+    pub fn size_of(&self, count: usize) -> Option<usize> {
         (!self.interval && count >= SIZED).then(|| count + count / 4 + 64)
     }
 }

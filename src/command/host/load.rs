@@ -33,8 +33,12 @@ pub(crate) fn program(compiled: &Compiled) -> nft::Program {
 
 /// The same without a signature: what it says of itself is no identity.
 pub(crate) fn unsigned(compiled: &Compiled) -> nft::Program {
-    let header = Header { version: env!("CARGO_PKG_VERSION"), spec_hash: &compiled.hash };
-    nft::Program::of(compiled.ruleset(), &header)
+    nft::Program::of(compiled.ruleset(), &header(compiled))
+}
+
+/// What the artifacts of a spec say of where they come from.
+pub(crate) fn header(compiled: &Compiled) -> Header<'_> {
+    Header { version: env!("CARGO_PKG_VERSION"), spec_hash: &compiled.hash }
 }
 
 /// Makes the messages. The table's comment carries the identity that the table will have, so that anybody can tell later whether it still has it.

@@ -221,16 +221,17 @@ pub struct ApplyArgs {
     /// Go on in spite of this finding, as in `--force FWC401`. May be given more than once.
     #[arg(long, value_name = "CODE")]
     pub force: Vec<String>,
-    /// Roll back unless `fwc confirm` is said in time, as in `--confirm-within 60s`.
-    #[arg(long, value_name = "TIME", value_parser = seconds, conflicts_with_all = ["dry_run", "sandbox"])]
+    /// Roll back unless `fwc confirm` is said in time, as in `--confirm-within 60s`. TIME is in s, m, h or d, also together (`1m30s`); a bare number is
+    /// seconds.
+    #[arg(long, value_name = "TIME", value_parser = typed, conflicts_with_all = ["dry_run", "sandbox"])]
     pub confirm_within: Option<Seconds>,
     /// For boot: load SPEC if it is the confirmed one, else the copy of the confirmed one.
     #[arg(long, conflicts_with_all = ["confirm_within", "sandbox"])]
     pub confirmed: bool,
 }
 
-fn seconds(text: &str) -> Result<Seconds, String> {
-    text.parse().map_err(|invalid: Invalid| format!("{}; {}", invalid.message, invalid.help))
+fn typed(text: &str) -> Result<Seconds, String> {
+    Seconds::typed(text).map_err(|invalid: Invalid| format!("{}; {}", invalid.message, invalid.help))
 }
 
 /// What `fwc apply` tells the process that will roll back.
@@ -261,10 +262,10 @@ pub struct DoctorArgs {
     /// Look into this network namespace (a name under /run/netns).
     #[arg(long, value_name = "NAME")]
     pub netns: Option<String>,
-    /// The time between two looks at the counters, from which rates are told.
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    /// The time between two looks at the counters, from which rates are told. TIME is in s, m, h or d, also together (`1m30s`); a bare number is seconds.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = typed)]
     pub interval: Seconds,
-    /// Print only the proposed spec.
+    /// Print only the proposed spec. Ends with 0 when there is one, and with 1 when there is nothing to propose.
     #[arg(long, conflicts_with = "format")]
     pub spec: bool,
 }
@@ -294,8 +295,4 @@ pub struct ManArgs {
     /// Write the pages of all commands into this directory.
     #[arg(long, short, value_name = "DIR/")]
     pub output: Option<PathBuf>,
-}
-
-fn duration(text: &str) -> Result<Seconds, String> {
-    text.parse().map_err(|invalid: Invalid| format!("{}; {}", invalid.message, invalid.help))
 }

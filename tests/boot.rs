@@ -5,6 +5,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use support::guard::Guard;
@@ -115,7 +116,9 @@ fn boot(spec: &str, driver: &str) -> String {
     // The mounts of the unit must leave what fwc writes writable: the buckets too, which a namespace can open and not set.
     let unit = unit().replace("\nExecStart=", &format!("\nExecStartPre=/usr/bin/test -w {BUCKETS}\nExecStart="));
     fs::write(out.join("fwc.service"), unit).expect("a unit");
-    let group = format!("fwc-test-{}", std::process::id());
+    // Tests run side by side in one process.
+    static BOOTS: AtomicU32 = AtomicU32::new(0);
+    let group = format!("fwc-test-{}-{}", std::process::id(), BOOTS.fetch_add(1, Ordering::Relaxed));
     let paths = [Path::new(env!("CARGO_BIN_EXE_fwc")), &out.join("fwc.service"), out, Path::new(&group)];
     let paths = paths.map(|path| path.display().to_string());
     let namespaces = ["--kill-child", "--pid", "--fork", "--mount", "--net", "--uts", "--ipc"];
@@ -162,6 +165,34 @@ systemctl stop fwc.service; fwc remove >/dev/null; rm /etc/fwc/spec.yaml; system
     let log = boot(spec, driver);
     let expected = "boot: fwc theirs\ntimeout: 33\nstate: 700 root\nrestart: fwc theirs\nreload: fwc theirs\nstop: fwc theirs\nflush:\ndrift: 1\n\
                     heal: fwc\nhealed: 0\nwritable: 0\nkept: fwc\nrepaired: 0\nno spec: 0\nnothing:\nEND\n";
+    assert_eq!(log, expected);
+}
+
+/// The real systemd-run, and what a login session is to systemd: a control group that is killed as a whole.
+#[test]
+fn under_systemd_a_trial_outlives_the_session_that_began_it() {
+    let driver = r#"
+watchdogs() { systemctl list-units --no-legend 'fwc-rollback-*' | wc -l; }
+port() { nft list ruleset | grep -o '8080\|9090' | sort -u; }
+sed s/8080/9090/ /etc/fwc/spec.yaml >/root/trial.yaml
+echo "before: $(port), $(watchdogs)"
+systemd-run --quiet --unit=session --property=DefaultDependencies=no sh -c 'fwc apply --confirm-within 5s /root/trial.yaml >/out/applied 2>&1; sleep 1000'
+until grep -qs 'NOT CONFIRMED' /out/applied; do sleep 0.05; done
+echo "on trial: $(port), $(watchdogs)"
+systemctl kill --signal=KILL session
+while systemctl is-active --quiet session; do sleep 0.05; done
+echo "session gone: $(port), $(watchdogs)"
+while [ "$(watchdogs)" != 0 ]; do sleep 0.05; done
+fwc status >/dev/null; echo "time over: $(port), $?, $(grep -c 'rolled back: nobody confirmed in time' /var/lib/fwc/log)"
+fwc apply --confirm-within 10m /root/trial.yaml >/dev/null; systemctl stop 'fwc-rollback-*'
+echo "told to stop: $(port), $(watchdogs)"
+fwc apply --confirm-within 10m /root/trial.yaml >/dev/null; fwc confirm >/dev/null
+while [ "$(watchdogs)" != 0 ]; do sleep 0.05; done
+echo "confirmed: $(port)"
+"#;
+    let log = boot("services:\n  web: {listen: \"*:8080\", stateless: true}\n  ssh: {listen: \"*:22\"}\n", driver);
+    let expected = "before: 8080, 0\non trial: 9090, 1\nsession gone: 9090, 1\ntime over: 8080, 0, 1\ntold to stop: 8080, 0\n\
+                    confirmed: 9090\nEND\n";
     assert_eq!(log, expected);
 }
 

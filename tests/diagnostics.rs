@@ -69,6 +69,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("FWC517", "tests/rollback/boot.rs"),
     ("FWC518", "tests/rollback/boot.rs"),
     ("FWC519", "tests/rollback/session.rs"),
+    ("FWC520", "tests/rollback/damage.rs"),
+    ("FWC530", "tests/plan.rs"),
     ("FWC611", "src/command/verify/report.rs"),
     ("FWC612", "src/command/verify/report.rs"),
     ("FWC613", "src/command/verify/report.rs"),

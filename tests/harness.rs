@@ -7,11 +7,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
 
-use support::cli::iptables_load;
+use support::cli::{self, iptables_load};
 use support::turn::conntrack_max;
 use support::{
-    Connection, ConntrackMax, Link, Mirror, Namespace, Nginx, Packet, Router, Variant, Wrk, curl, passes,
-    passes_through, tcp_connect, tcp_connect_from, tcp_seen_as, udp_seen_as,
+    Connection, ConntrackMax, Link, Mirror, Namespace, Nginx, Packet, Router, Spec, Variant, Wrk, curl, passes,
+    passes_through, tcp_connect, tcp_connect_from, tcp_seen_as, tools, udp_seen_as,
 };
 
 fn exists(namespace: &str) -> bool {
@@ -244,4 +244,20 @@ fn iptables_files_are_loaded_by_both_kinds_of_programs() {
         assert!(accepted(&Packet::icmp("2001:db8::7", "2001:db8::5", 128, 0)), "{variant:?}");
         assert!(!accepted(&Packet::udp("[2001:db8::7]:40000", "[2001:db8::5]:53")), "{variant:?}");
     }
+}
+
+/// Also what a test starts only by way of a shell or another program.
+#[test]
+fn an_fwc_without_a_state_directory_leaves_nothing_on_the_machine() {
+    let namespace = Namespace::new("state");
+    let spec = Spec::new("services: {web: {listen: \"*:80\"}}\n");
+    let machine = || fs::metadata("/var/lib/fwc").and_then(|found| found.modified()).ok();
+    let before = machine();
+    let path = spec.path();
+    let script = ["sh", "-c", "\"$0\" apply \"$1\"; exit $?", env!("CARGO_BIN_EXE_fwc"), &path];
+    let direct = namespace.enter(|| tools::run(&mut cli::command(&["apply", &path]), ""));
+    for ran in [direct, namespace.run(script)] {
+        assert!(ran.status == 3 && ran.stderr.contains("FWC513") && ran.stderr.contains(tools::NO_STATE), "{ran}");
+    }
+    assert_eq!((namespace.ruleset().as_str(), machine()), ("", before));
 }

@@ -35,6 +35,9 @@ fn everything() -> Messages {
     b.base_chain("input", 1, 0, Some(0));
     b.base_chain("raw_prerouting", 0, -300, None);
     b.chain("icmp");
+    b.push("chain signature", 3, 0x401, |request| {
+        request.with_text(1, "fwc").with_text(3, "signature").with(12, &comment(0, "fwc 0.1.0 sha256:00"))
+    });
     b.elements("web_v4", None, |list| {
         [80u16, 443].iter().fold(list, |list, port| {
             let mut bytes = vec![203, 0, 113, 5, 6, 0, 0, 0];
@@ -114,7 +117,7 @@ fn what_was_loaded_is_what_was_sent() {
             let identity = verify_loaded(&mut socket, &messages).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(identity, Expected::of(&messages).unwrap().identity());
             let live = live(&mut socket).unwrap().unwrap();
-            assert_eq!((live.identity, live.comment.as_deref()), (identity, Some("fwc 0.1.0 sha256:00")));
+            assert_eq!((live.identity, live.signature.as_deref()), (identity, Some("fwc 0.1.0 sha256:00")));
         }
     });
 }

@@ -225,7 +225,8 @@ fn what_an_ancestor_came_in_by_is_the_session() {
         fwc = env!("CARGO_BIN_EXE_fwc"),
         spec = spec.path()
     );
-    let shell = server.spawn(["env", "-u", "SSH_CONNECTION", "python3", "-c", &script]);
+    let state = format!("FWC_STATE_DIR={}", server.state_dir().display());
+    let shell = server.spawn(["env", "-u", "SSH_CONNECTION", &state, "python3", "-c", &script]);
     let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
     let session = loop {
         match link.client.enter(|| TcpStream::connect("203.0.113.5:2323")) {

@@ -70,7 +70,8 @@ fn says_what_is_sent(program: &Program) {
     understood(&dump, &text);
     let sent = netlink::of_messages(&messages(program).bytes, &mut Sources::default(), "sent").unwrap();
     same(&dump, &sent, "text, messages");
-    let mut rules = program.chains.iter().map(|chain| chain.rules.len());
+    // The signature is a chain without rules.
+    let mut rules = program.chains.iter().map(|chain| chain.rules.len()).chain([0]);
     assert_eq!(
         dump.chains.iter().map(|chain| chain.rules.len()).collect::<Vec<_>>(),
         rules.by_ref().collect::<Vec<_>>()

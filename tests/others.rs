@@ -194,6 +194,42 @@ fn both_legs_are_looked_at() {
     assert!(!text.contains("forward.back") && !text.contains("services.ssh"), "{text}");
 }
 
+/// The addresses on which examples like to begin and to end are the spec's own here.
+#[test]
+fn an_example_does_not_go_from_a_host_to_itself() {
+    let namespace = Namespace::new("apart");
+    namespace.write_nft(
+        "table inet shut {
+           chain i { type filter hook input priority 0; policy drop; ct state established,related accept; }
+           chain o { type filter hook output priority 0; policy drop; ct state established,related accept; }
+           chain f { type filter hook forward priority 0; policy drop; ct state established,related accept; }
+         }",
+    );
+    let all =
+        ["198.51.100.7", "203.0.113.5", "192.0.2.80", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::7", "$both"];
+    let mut seen = 0;
+    for address in all {
+        let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+        let spec = format!(
+            "nat_conflict: overlap
+policy: {{forward: drop}}
+sets: {{both: [198.51.100.7, 203.0.113.5]}}
+services: {{web: {{listen: \"{host}:80\", stateless: true}}}}
+clients: {{dns: {{to: \"{host}:53\", protocol: udp, stateless: true}}}}
+forward: {{back: {{to: \"{host}:443\", stateless: true}}}}
+"
+        );
+        let text = told(&dry_run(&namespace, &spec));
+        for example in text.split("; `").skip(1).filter_map(|rest| rest.split_once("` is lost")).map(|found| found.0) {
+            let words: Vec<&str> = example.split_whitespace().collect();
+            let address = |end: &str| end.rsplit_once(':').expect("a port").0.to_owned();
+            assert_ne!(address(words[1]), address(words[3]), "{example}\n{text}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 5 * all.len(), "what each chain drops, for each address");
+}
+
 #[test]
 fn what_others_ban_is_a_warning() {
     let namespace = Namespace::new("bans");

@@ -84,6 +84,12 @@ fn where_nothing_is_loaded_all_is_added() {
     let value = json(&plan(&namespace, &base, &["--format", "json"]));
     let expected = ["add clients.resolver", "add services.mail", "add services.ssh", "add services.web"];
     assert_eq!(entries(&value), expected, "{value}");
+    let rules: Vec<&str> =
+        value["rules"].as_array().expect("rules").iter().filter_map(|rule| rule["what"].as_str()).collect();
+    for what in ["established", "meta nfproto ipv4 ip daddr . meta l4proto . th dport @service_requests_v4 accept"] {
+        assert!(rules.contains(&what), "{what}: {rules:#?}");
+    }
+    assert!(rules.iter().all(|what| !what.is_empty() && !what.contains("without a comment")), "{rules:#?}");
     assert_eq!(namespace.ruleset(), "");
 }
 
@@ -139,12 +145,17 @@ fn changes_by_hand_are_named() {
     namespace.write_nft("insert rule inet fwc input tcp dport 23 accept comment \"by hand\"");
     namespace.write_nft("add element inet fwc service_requests_v4 { 203.0.113.5 . tcp . 81 comment \"fwc: web\" }");
     namespace.write_nft("add chain inet fwc mine");
+    namespace.write_nft("add rule inet fwc mine ip saddr 192.0.2.66 udp dport { 53, 123 } counter drop");
+    namespace.write_nft("add rule inet fwc mine ip saddr . meta l4proto . th dport @service_requests_v4 return");
     let ran = plan(&namespace, &base, &["--detailed-exitcode"]);
     assert_eq!(ran.status, 2, "{ran}");
     for line in [
         "  ~ services.web\n      - request   203.0.113.5 . tcp . 81  (service_requests_v4)\n",
         "  - rule in input: by hand\n",
         "  - rule in mine: the chain itself\n",
+        // A rule that says nothing of itself is told by its text.
+        "  - rule in mine: meta nfproto ipv4 ip saddr 192.0.2.66 meta l4proto 17 th dport { 53, 123 } counter drop\n",
+        "  - rule in mine: meta nfproto ipv4 ip saddr . meta l4proto . th dport @service_requests_v4 return\n",
     ] {
         assert!(ran.stdout.contains(line), "{line}\n{ran}");
     }
@@ -249,14 +260,84 @@ fn a_stale_plan_is_refused() {
 }
 
 #[test]
-fn what_is_no_plan_is_read_as_a_spec() {
-    let namespace = Namespace::new("damaged");
-    let (_planned, _base, out) = saved("whole");
+fn a_damaged_plan_is_refused_as_damaged() {
+    let (namespace, _base, out) = saved("damaged");
     let text = fs::read_to_string(&out).unwrap();
-    fs::write(&out, &text[..text.len() / 2]).unwrap();
-    let ran = namespace.fwc(&["apply", &out]);
-    assert!(ran.status == 1 && ran.stderr.contains("damaged"), "{ran}");
-    fs::write(&out, "{}\n").unwrap();
-    let ran = namespace.fwc(&["apply", &out]);
+    let edited = |from: &str, to: &str| {
+        let new = text.replacen(from, to, 1);
+        assert_ne!(new, text, "{from}");
+        new.into_bytes()
+    };
+    let half = text.as_bytes()[..text.len() / 2].to_vec();
+    let changed = "was changed after it was saved";
+    let cases: [(Vec<u8>, &str); 8] = [
+        (half.clone(), "is damaged"),
+        ([half, vec![0xff; 8]].concat(), "is damaged"),
+        (edited("\"texts\"", "\"words\""), "is damaged"),
+        (edited("\"version\": 1", "\"version\": 2"), "has version 2"),
+        (edited(":80", ":81"), changed),
+        (edited("\"identity\": \"", "\"identity\": \"00"), changed),
+        (edited("\"generation\": ", "\"generation\": 1"), changed),
+        (edited("\"live\"", "\"more\": 1,\n  \"live\""), changed),
+    ];
+    for (bytes, why) in cases {
+        fs::write(&out, bytes).unwrap();
+        is_stale(&namespace, &out, why);
+        let said = namespace.fwc(&["apply", &out]).stderr;
+        assert!(!said.contains("FWC513") && said.contains("fwc plan SPEC --out"), "{said}");
+    }
+    fs::write(&out, &text).unwrap();
+    namespace.fwc(&["apply", &out]).expect_success("as it was saved");
+}
+
+#[test]
+fn what_is_no_plan_is_read_as_a_spec() {
+    let namespace = Namespace::new("no-plan");
+    let spec = Spec::new("{}\n");
+    let ran = namespace.fwc(&["apply", &spec.path()]);
     assert!(ran.status <= 1 && !ran.stderr.contains("FWC516") && !ran.stderr.contains("FWC513"), "{ran}");
+}
+
+/// A word of a command line that names a file beside the spec.
+fn beside(spec: &Spec, name: &str) -> String {
+    spec.path().replace("spec.yaml", name)
+}
+
+#[test]
+fn a_plan_is_saved_over_nothing_but_an_older_plan() {
+    let (namespace, base, out) = saved("over");
+    let base = base.file("notes", "mine\n").file("blank", "");
+    fs::copy(&out, beside(&base, "damaged")).expect("a copy");
+    std::os::unix::fs::symlink(base.path(), beside(&base, "link")).expect("a link");
+    tools::run(&mut tools::command(["mkfifo", &beside(&base, "fifo")]), "").expect_success("mkfifo");
+    let texts = ["spec.yaml", "bad.txt", "notes", "link"];
+    let content = || texts.map(|name| fs::read_to_string(beside(&base, name)).expect(name));
+    let before = content();
+    for name in ["spec.yaml", "bad.txt", "notes", "link", "fifo", "."] {
+        let ran = plan(&namespace, &base, &["--out", &beside(&base, name)]);
+        assert!(ran.status == 1 && ran.stdout.is_empty() && ran.stderr.contains("FWC530"), "{name}: {ran}");
+        assert_eq!(content(), before, "{name}");
+        assert_eq!(fs::symlink_metadata(beside(&base, "fifo")).expect("the FIFO").len(), 0, "{name}");
+    }
+    // By another way to the same file.
+    let ran = namespace.fwc(&["plan", &beside(&base, "link"), "--out", &base.path()]);
+    assert!(ran.status == 1 && ran.stderr.contains("FWC530") && content() == before, "{ran}");
+    for name in ["plan", "blank", "new"] {
+        let out = beside(&base, name);
+        plan(&namespace, &base, &["--out", &out]).expect_success(name);
+        namespace.fwc(&["apply", &out, "--dry-run"]).expect_success(name);
+    }
+}
+
+#[test]
+fn a_plan_does_not_become_a_part_of_a_spec_in_a_directory() {
+    let namespace = Namespace::new("directory");
+    let base = spec(BASE);
+    let folder = beside(&base, "");
+    for name in ["plan.yaml", "plan.YML"] {
+        let ran = namespace.fwc(&["plan", &folder, "--out", &beside(&base, name)]);
+        assert!(ran.status == 1 && ran.stderr.contains("FWC530"), "{ran}");
+    }
+    namespace.fwc(&["plan", &folder, "--out", &beside(&base, "plan")]).expect_success("a file that no spec has");
+    namespace.fwc(&["apply", &beside(&base, "plan")]).expect_success("apply");
 }

@@ -1,9 +1,13 @@
 //! Confirm or roll back: whatever dies, the old rules or the new ones are loaded, never anything between, and the state directory says which.
 
+#[path = "rollback/ahead.rs"]
+mod ahead;
 #[path = "rollback/boot.rs"]
 mod boot;
 #[path = "rollback/crash.rs"]
 mod crash;
+#[path = "rollback/damage.rs"]
+mod damage;
 #[path = "rollback/disk.rs"]
 mod disk;
 #[path = "rollback/session.rs"]

@@ -58,6 +58,25 @@ fn sysctls() -> BTreeMap<PathBuf, String> {
     ours.filter_map(|path| fs::read_to_string(&path).ok().map(|text| (path, text.trim().to_owned()))).collect()
 }
 
+/// Timeouts belong to the namespace, so a plan tells them there, and nothing once they are set.
+#[test]
+fn a_plan_tells_sizes_and_what_they_were() {
+    let namespace = Namespace::new("planned");
+    let old = sized("{timeouts: {udp: 41s}}");
+    try_apply(&namespace, &old, &[]).expect_success("fwc apply");
+    let new = sized("{timeouts: {udp: 42s}}");
+    let plan = |spec: &Spec| namespace.fwc(&["plan", &spec.path(), "--detailed-exitcode"]);
+    let told = plan(&new);
+    assert_eq!(told.status, 2, "{told}");
+    assert!(
+        told.stdout.starts_with("table inet fwc: as the spec says\n  ~ conntrack.timeouts.udp: 41 -> 42\n"),
+        "{told}"
+    );
+    let json = document(&namespace.fwc(&["plan", &new.path(), "--format", "json"]).stdout);
+    assert_eq!((json["same"].clone(), json["sizing"][0]["from"].clone()), (false.into(), "41".into()));
+    assert_eq!(plan(&old).status, 0);
+}
+
 #[test]
 fn every_timeout_of_the_kernel_is_set_and_only_in_the_namespace() {
     let namespace = Namespace::new("timeouts");

@@ -15,7 +15,7 @@ use super::support::{Namespace, Spec, cli};
 const SERVICES: usize = 10_000;
 const BLOCKED: u32 = 100_000;
 /// The kernel frees a deleted table behind the transaction's back. This lets it end before the next one.
-const SETTLE: Duration = Duration::from_millis(50);
+pub const SETTLE: Duration = Duration::from_millis(50);
 
 pub fn measure(effort: Effort, report: &mut Report) {
     report.group("fwc apply, into a namespace without rules");
@@ -63,7 +63,8 @@ fn block(effort: Effort, report: &mut Report, namespace: &Namespace) {
     report.add("block.ratio", what, Unit::Ratio, &apply.over(&hand), Some(Target::AtMost(1.0)));
 }
 
-fn apply(namespace: &Namespace, path: &str) -> Command {
+/// `fwc apply` as it is run inside a namespace.
+pub fn apply(namespace: &Namespace, path: &str) -> Command {
     let mut command = cli::command(&["apply", path]);
     command.env("FWC_STATE_DIR", namespace.state_dir());
     command
@@ -71,7 +72,11 @@ fn apply(namespace: &Namespace, path: &str) -> Command {
 
 /// Runs each command `rounds` times inside the namespace, in turns, and in the opposite order each other round.
 /// Before each one all rules are deleted, which is not timed.
-fn in_turns<const N: usize>(namespace: &Namespace, rounds: usize, commands: [&dyn Fn() -> Command; N]) -> [Samples; N] {
+pub fn in_turns<const N: usize>(
+    namespace: &Namespace,
+    rounds: usize,
+    commands: [&dyn Fn() -> Command; N],
+) -> [Samples; N] {
     let mut samples: [Samples; N] = std::array::from_fn(|_| Samples::default());
     for round in 0..rounds {
         for place in 0..N {

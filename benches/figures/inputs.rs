@@ -8,10 +8,11 @@ use fwc::net::Family;
 /// Where the services of all inputs live. No two share an address or a port, so that nothing can be folded together.
 pub const NETWORK: &str = "10.9.0.0/16";
 
-/// One service's address and UDP port. `number` counts from 0, up to 62,500 services.
+/// One service's address and UDP port. `number` counts from 0; from 62,500 on they live in the networks behind [`NETWORK`].
 pub fn endpoint(number: usize) -> (Ipv4Addr, u16) {
-    let [third, fourth] = [number / 250, number % 250 + 1].map(|byte| u8::try_from(byte).expect("few services"));
-    (Ipv4Addr::new(10, 9, third, fourth), u16::try_from(1000 + number * 7 % 50_000).expect("a port"))
+    let bytes = [9 + number / 62_500, number / 250 % 250, number % 250 + 1];
+    let [second, third, fourth] = bytes.map(|byte| u8::try_from(byte).expect("few services"));
+    (Ipv4Addr::new(10, second, third, fourth), u16::try_from(1000 + number * 7 % 50_000).expect("a port"))
 }
 
 /// The same in IPv6.
@@ -140,10 +141,32 @@ services:
 ";
 pub const BLOCK_FILE: &str = "blocklist.txt";
 
-/// So many single addresses in no order, none beside another. At most 100,000, and a multiple of 1,000.
+/// So many single addresses in no order, none beside another. At most 1,000,000, and a multiple of 1,000.
 pub fn blocked(addresses: u32) -> impl Iterator<Item = Ipv4Addr> {
+    scattered(addresses, if addresses > 100_000 { 3_001 } else { 10_007 })
+}
+
+/// So many addresses in no order, each so far from the next.
+fn scattered(count: u32, apart: u32) -> impl Iterator<Item = Ipv4Addr> {
     let first = u32::from(Ipv4Addr::new(20, 0, 0, 0));
-    (0..addresses).map(move |number| Ipv4Addr::from(first + number * 7_919 % addresses * 10_007))
+    let place = move |number| u32::try_from(u64::from(number) * 7_919 % u64::from(count)).expect("below the count");
+    (0..count).map(move |number| Ipv4Addr::from(first + place(number) * apart))
+}
+
+/// A set file with so many addresses.
+pub fn address_list(addresses: u32) -> String {
+    blocked(addresses).fold(String::new(), |mut text, address| {
+        let _ = writeln!(text, "{address}");
+        text
+    })
+}
+
+/// A set file with so many prefixes of 256 addresses, in no order, none beside another. At most 1,000,000, and a multiple of 1,000.
+pub fn prefix_list(prefixes: u32) -> String {
+    scattered(prefixes, 1024).fold(String::new(), |mut text, address| {
+        let _ = writeln!(text, "{address}/24");
+        text
+    })
 }
 
 /// The same list for nft.

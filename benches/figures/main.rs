@@ -11,8 +11,10 @@ mod conntrack;
 mod flood;
 mod hand;
 mod inputs;
+mod load;
 mod packets;
 mod process;
+mod reapply;
 mod report;
 mod sample;
 #[path = "../../tests/support/mod.rs"]
@@ -49,7 +51,7 @@ fn main() {
     // Cargo adds this word.
     let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "--bench").collect();
     let (options, groups): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.starts_with('-'));
-    let known = ["check", "verify", "apply", "conntrack", "packets", "blocked", "web"];
+    let known = ["check", "verify", "apply", "load", "reapply", "conntrack", "packets", "blocked", "web"];
     if options.iter().any(|word| *word != "--quick") || groups.iter().any(|word| !known.contains(word)) {
         eprintln!("usage: benches/run [--quick] [{}]", known.join("] ["));
         std::process::exit(2);
@@ -67,6 +69,12 @@ fn main() {
     }
     if wanted("apply") {
         apply::measure(effort, &mut report);
+    }
+    if wanted("load") {
+        load::measure(effort, &mut report);
+    }
+    if wanted("reapply") {
+        reapply::measure(effort, &mut report);
     }
     if wanted("conntrack") {
         conntrack::measure(effort, &mut report);

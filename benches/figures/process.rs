@@ -13,8 +13,22 @@ const PEAK_OF: &str = "--peak-memory-of";
 
 /// Milliseconds from the start of `command` to its end. Panics with what it said when it fails.
 pub fn milliseconds(command: &mut Command) -> f64 {
+    timed(command.stdout(Stdio::null()))
+}
+
+/// The same, with what it wrote to its standard output.
+pub fn output(command: &mut Command) -> (f64, String) {
+    let mut written = tempfile::tempfile().expect("a temporary file");
+    let took = timed(command.stdout(written.try_clone().expect("a second handle")));
+    let mut text = String::new();
+    written.rewind().expect("a file rewinds");
+    written.read_to_string(&mut text).expect("a text");
+    (took, text)
+}
+
+fn timed(command: &mut Command) -> f64 {
     let mut said = tempfile::tempfile().expect("a temporary file");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone().expect("a second handle"));
+    command.stdin(Stdio::null()).stderr(said.try_clone().expect("a second handle"));
     let begin = Instant::now();
     let status = command.status().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
     let took = begin.elapsed();

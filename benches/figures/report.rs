@@ -44,7 +44,7 @@ impl Target {
 #[derive(Serialize)]
 struct Figure {
     /// Stays the same from version to version, so that runs can be compared.
-    id: &'static str,
+    id: String,
     what: String,
     unit: Unit,
     median: f64,
@@ -79,7 +79,8 @@ impl Report {
     }
 
     /// Adds a figure and prints its line.
-    pub fn add(&mut self, id: &'static str, what: &str, unit: Unit, samples: &Samples, target: Option<Target>) {
+    pub fn add(&mut self, id: impl Into<String>, what: &str, unit: Unit, samples: &Samples, target: Option<Target>) {
+        let id = id.into();
         let (median, quartiles) = (samples.median(), samples.quartiles());
         let met = target.map(|target| target.met(median));
         let (digits, suffix) = match unit {

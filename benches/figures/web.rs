@@ -77,7 +77,7 @@ pub fn measure(effort: Effort, report: &mut Report) {
         }
     }
     for ((id, what, _), samples) in cases.iter().zip(&samples) {
-        report.add(id, what, Unit::MicrosecondsPerRequest, samples, None);
+        report.add(*id, what, Unit::MicrosecondsPerRequest, samples, None);
     }
     let [none, one, many, hand, stateful] = &samples[..] else { unreachable!("five cases") };
     for (id, what, figures, target) in [

@@ -4,27 +4,44 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::artifact;
 use super::output::{Output, remark};
-use super::{Failure, exit};
+use super::{Failure, destination, exit};
 use crate::cli::{CompileArgs, Target};
 use crate::compile::{self, Compiled};
+use crate::diagnostic::Diagnostic;
 
 pub(super) fn run(output: Output, arguments: &CompileArgs) -> Result<ExitCode, Failure> {
     let outcome = compile::check(&arguments.spec);
-    output.diagnostics(&outcome.sources, &outcome.diagnostics);
-    let Some(compiled) = &outcome.compiled else { return Ok(ExitCode::from(exit::REFUSED)) };
-    match (&arguments.output, arguments.target) {
-        (Some(path), _) if is_directory(path) => write_all(output, path, compiled)?,
-        (path, Some(target)) => one(output, path.as_deref(), compiled, target)?,
+    let Some(compiled) = &outcome.compiled else {
+        output.diagnostics(&outcome.sources, &outcome.diagnostics);
+        return Ok(ExitCode::from(exit::REFUSED));
+    };
+    let files = match (&arguments.output, arguments.target) {
+        (Some(path), _) if is_directory(path) => all(path, compiled),
+        (Some(path), Some(target)) => one(path, compiled, target),
+        (None, Some(_)) => Vec::new(),
         (_, None) => {
             return Err(Failure::Usage(
                 "say which artifact with `--target`, or give a directory with `-o DIR/`".to_string(),
             ));
         }
+    };
+    let refused: Vec<Diagnostic> = files
+        .iter()
+        .filter_map(|(path, _)| destination::refuse(path, "-o", &arguments.spec, &outcome.sources))
+        .collect();
+    output.diagnostics(&outcome.sources, &[outcome.diagnostics.as_slice(), &refused].concat());
+    if !refused.is_empty() {
+        return Ok(ExitCode::from(exit::REFUSED));
+    }
+    match (&arguments.output, arguments.target) {
+        (None, Some(target)) => output.data(&text(compiled, target))?,
+        (Some(path), _) if is_directory(path) => write_all(output, path, &files)?,
+        _ => write_one(&files)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -34,19 +51,30 @@ fn is_directory(path: &Path) -> bool {
     path.as_os_str().as_bytes().ends_with(b"/") || path.is_dir()
 }
 
-fn one(output: Output, path: Option<&Path>, compiled: &Compiled, target: Target) -> Result<(), Failure> {
-    let text = artifact::one(compiled, target).unwrap_or_else(|| nothing(target));
-    let Some(path) = path else {
-        output.data(&text)?;
-        return Ok(());
-    };
-    write_file(path, &text)?;
-    if matches!(target, Target::Iptables | Target::Ip6tables)
-        && let Some(sets) = artifact::one(compiled, Target::Ipset)
-    {
-        let beside = path.with_extension("ipset");
-        write_file(&beside, &sets)?;
-        remark(&format!("the rules need the sets in {}: run `ipset restore -f` on it first", beside.display()));
+/// A file that will be written: where, and its text.
+type File = (PathBuf, String);
+
+/// An artifact; rules for iptables-restore with the sets that they need.
+fn one(path: &Path, compiled: &Compiled, target: Target) -> Vec<File> {
+    let mut files = vec![(path.to_path_buf(), text(compiled, target))];
+    if matches!(target, Target::Iptables | Target::Ip6tables) {
+        files.extend(artifact::one(compiled, Target::Ipset).map(|sets| (path.with_extension("ipset"), sets)));
+    }
+    files
+}
+
+fn all(directory: &Path, compiled: &Compiled) -> Vec<File> {
+    artifact::all(compiled).into_iter().map(|artifact| (directory.join(artifact.file), artifact.text)).collect()
+}
+
+fn text(compiled: &Compiled, target: Target) -> String {
+    artifact::one(compiled, target).unwrap_or_else(|| nothing(target))
+}
+
+fn write_one(files: &[File]) -> Result<(), Failure> {
+    files.iter().try_for_each(|(path, text)| write_file(path, text))?;
+    if let [_, (sets, _)] = files {
+        remark(&format!("the rules need the sets in {}: run `ipset restore -f` on it first", sets.display()));
     }
     Ok(())
 }
@@ -59,14 +87,10 @@ fn nothing(target: Target) -> String {
     }
 }
 
-fn write_all(output: Output, directory: &Path, compiled: &Compiled) -> Result<(), Failure> {
+fn write_all(output: Output, directory: &Path, files: &[File]) -> Result<(), Failure> {
     fs::create_dir_all(directory).map_err(|error| Failure::Io(format!("making {}", directory.display()), error))?;
-    let mut written = Vec::new();
-    for artifact in artifact::all(compiled) {
-        let path = directory.join(artifact.file);
-        write_file(&path, &artifact.text)?;
-        written.push(path.display().to_string());
-    }
+    files.iter().try_for_each(|(path, text)| write_file(path, text))?;
+    let written: Vec<String> = files.iter().map(|(path, _)| path.display().to_string()).collect();
     let human = written.iter().map(|path| format!("{path}\n")).collect::<String>();
     output.result(&human, &serde_json::json!({ "format": "fwc-compile", "version": 1, "written": written }))?;
     Ok(())

@@ -7,7 +7,7 @@ use super::output::Output;
 use super::{Failure, exit};
 use crate::cli::HostArgs;
 use crate::diagnostic::Diagnostic;
-use crate::diagnostic::finding::nothing_pending;
+use crate::diagnostic::finding::{not_as_applied, nothing_pending};
 use crate::source::Sources;
 use crate::state::Applied;
 
@@ -45,6 +45,14 @@ fn confirm(arguments: &HostArgs, found: &mut Vec<Diagnostic>) -> Result<Option<A
         found.push(nothing_pending::report(why.as_deref()));
         return Ok(None);
     };
+    if let Some(applied) = &journal.account.applied {
+        let live = undoable::live(arguments.netns.as_deref(), &mut socket)?;
+        if live.as_ref().is_none_or(|live| live.identity.to_string() != applied.identity) {
+            let netns = undoable::netns_words(arguments.netns.as_deref());
+            found.push(not_as_applied::report(&applied.spec, live.is_some(), &netns));
+            return Ok(None);
+        }
+    }
     journal.confirm().map_err(|error| undoable::failure(&error, "the apply is still pending"))?;
     Ok(journal.account.applied)
 }

@@ -5,6 +5,7 @@ mod artifact;
 mod check;
 mod compile;
 mod confirm;
+mod destination;
 mod doctor;
 mod explain;
 mod host;
@@ -20,6 +21,7 @@ mod status;
 mod test;
 mod trace;
 mod verify;
+mod waiting;
 mod watchdog;
 
 use std::io;

@@ -10,7 +10,7 @@ use super::output::Output;
 use super::{Failure, exit};
 use crate::cli::HostArgs;
 use crate::diagnostic::Diagnostic;
-use crate::diagnostic::finding::{nothing_to_undo, state_unusable};
+use crate::diagnostic::finding::nothing_to_undo;
 use crate::source::Sources;
 use crate::state::{StateError, directory};
 
@@ -71,7 +71,7 @@ fn undo(arguments: &HostArgs, found: &mut Vec<Diagnostic>) -> Result<Option<Repo
     match journal.roll_back(&mut socket, "`fwc rollback`") {
         Ok(undone) => {
             let later = "the rules were rolled back, and the account of it is to be written later";
-            found.extend(undone.unwritten.map(|error| state_unusable::report(&error.to_string(), later)));
+            found.extend(undone.unwritten.map(|error| undoable::failure(&error, later)));
             Ok(Some(Report::new(undone.table, undone.unset)))
         }
         Err(error @ StateError::Lost(_)) => {

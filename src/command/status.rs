@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::host;
+use super::host::{self, undoable};
 use super::output::Output;
 use super::{Failure, exit};
 use crate::backend::nft::Program;
@@ -14,16 +15,16 @@ use crate::cli::HostArgs;
 use crate::diagnostic::Diagnostic;
 use crate::kernel::counters::{Counter, CounterOwner, counters};
 use crate::kernel::host::conntrack;
-use crate::kernel::table;
 use crate::source::Sources;
 use crate::state::journal::watchdog;
-use crate::state::{Directory, clock, directory};
+use crate::state::{Directory, StateError, clock, directory};
 
 pub(super) fn run(output: Output, arguments: &HostArgs) -> Result<ExitCode, Failure> {
     match look(arguments) {
         Ok(status) => {
             output.result(&status.human(), &status)?;
-            let is_well = status.state == State::AsApplied && !status.waits.as_ref().is_some_and(|waits| waits.overdue);
+            let is_overdue = status.waits.as_ref().is_some_and(|waits| waits.overdue);
+            let is_well = status.state == State::AsApplied && !is_overdue && status.damage.is_none();
             Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::from(exit::REFUSED) })
         }
         Err(diagnostic) => {
@@ -49,39 +50,45 @@ struct Status {
     format: &'static str,
     version: u32,
     state: State,
-    /// The table's comment: version, spec and identity.
+    /// The table's signature: version, spec and identity.
     comment: Option<String>,
     /// The apply that waits to be confirmed.
     #[serde(rename = "pending")]
     waits: Option<Waits>,
+    /// Why nobody can tell what waits to be confirmed.
+    damage: Option<String>,
     counters: Vec<Line>,
     conntrack: Option<Table>,
 }
 
 /// An apply that waits to be confirmed.
 #[derive(Debug, Serialize)]
-struct Waits {
-    spec: String,
-    until: String,
-    seconds_left: u64,
+pub(super) struct Waits {
+    pub(super) spec: String,
+    pub(super) until: String,
+    pub(super) seconds_left: u64,
     /// Whether its time is over and nobody has rolled it back.
-    overdue: bool,
+    pub(super) overdue: bool,
     /// Whether the process that rolls back is there.
     armed: bool,
 }
 
 /// What waits to be confirmed, as far as this user may know.
-fn waits(netns: Option<&str>) -> Option<Waits> {
-    let directory = Directory::existing(&directory::path(netns)).ok()??;
-    let account = directory.account().ok()??;
-    let pending = account.pending.as_ref()?;
-    Some(Waits {
-        spec: account.applied.as_ref()?.spec.clone(),
+pub(super) fn waits(netns: Option<&str>) -> Result<Option<Waits>, StateError> {
+    let Some(directory) = Directory::existing(&directory::path(netns))? else { return Ok(None) };
+    let account = match directory.account() {
+        Err(StateError::Io(_, error)) if error.kind() == ErrorKind::PermissionDenied => None,
+        account => account?,
+    };
+    let Some(account) = account else { return Ok(None) };
+    let (Some(pending), Some(applied)) = (&account.pending, &account.applied) else { return Ok(None) };
+    Ok(Some(Waits {
+        spec: applied.spec.clone(),
         until: clock::date(pending.until),
         seconds_left: pending.left().as_secs(),
         overdue: pending.is_overdue(),
         armed: watchdog(&directory, &account).is_some(),
-    })
+    }))
 }
 
 /// How full the conntrack table is: entries of this namespace, the most there may be, and buckets.
@@ -107,24 +114,27 @@ fn look(arguments: &HostArgs) -> Result<Status, Diagnostic> {
     host::enter(arguments.netns.as_deref())?;
     let mut socket = host::socket()?;
     let failed = |error| host::kernel_failure(&error);
-    let live = table::live(&mut socket).map_err(failed)?;
+    let live = undoable::live(arguments.netns.as_deref(), &mut socket)?;
     let state = match &live {
         None => State::NotLoaded,
         Some(live) => {
             let signed = live
-                .comment
+                .signature
                 .as_deref()
-                .and_then(|comment| Program::is_signed_with(comment, &live.identity.to_string()));
+                .and_then(|signature| Program::is_signed_with(signature, &live.identity.to_string()));
             if signed == Some(true) { State::AsApplied } else { State::Drifted }
         }
     };
     let counted = if live.is_some() { counters(&mut socket).map_err(failed)? } else { Vec::new() };
+    let waits = waits(arguments.netns.as_deref());
+    let damage = waits.as_ref().err().map(undoable::words);
     Ok(Status {
         format: "fwc-status",
         version: 1,
         state,
-        comment: live.and_then(|live| live.comment),
-        waits: waits(arguments.netns.as_deref()),
+        comment: live.and_then(|live| live.signature),
+        waits: waits.ok().flatten(),
+        damage,
         counters: lines(&counted),
         conntrack: conntrack().map(|table| Table { count: table.count, max: table.max, buckets: table.buckets }),
     })
@@ -181,6 +191,9 @@ impl Status {
         });
         if let Some(comment) = &self.comment {
             let _ = writeln!(text, "  {comment}");
+        }
+        if let Some(damage) = &self.damage {
+            let _ = writeln!(text, "  the state directory cannot be used: {damage}");
         }
         if let Some(Waits { spec, until, seconds_left, overdue, armed }) = &self.waits {
             let _ = match (overdue, armed) {

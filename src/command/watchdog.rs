@@ -23,10 +23,13 @@ use crate::diagnostic::finding::watchdog_failed;
 use crate::kernel::socket::Socket;
 use crate::state::clock::ProcessId;
 use crate::state::journal::{Journal, say_ready, watchdog};
-use crate::state::{Account, Directory, StateError, clock, crash, log};
+use crate::state::undo::FormerState;
+use crate::state::{Account, Directory, Pending, Stage, StateError, clock, crash, log};
 
 /// How long it may take to become ready.
 const READY: Duration = Duration::from_secs(10);
+/// How often that is looked at.
+const PAUSE: Duration = Duration::from_millis(5);
 /// How often the account is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 /// How long another fwc may hold the lock when the time is over, before it is taken for hung and killed.
@@ -79,6 +82,9 @@ fn as_unit(words: &[String], directory: &Directory, number: u64, netns: Option<&
         .args(["--quiet", "--collect", "--no-ask-password", "--property=Type=exec"])
         .arg(format!("--unit=fwc-rollback-{number}-{}", std::process::id()))
         .arg("--description=Rolls back an apply of fwc that nobody confirms")
+        // It waits for nothing, so that it starts in a rescue shell too, and it ends when the host goes down.
+        .args(["--property=DefaultDependencies=no", "--property=Conflicts=shutdown.target"])
+        .arg("--property=Before=shutdown.target")
         .arg("--")
         .arg(program)
         .args(words)
@@ -87,7 +93,18 @@ fn as_unit(words: &[String], directory: &Directory, number: u64, netns: Option<&
         command.args(["--netns", name]);
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+    let Ok(mut child) = command.spawn() else { return false };
+    let mut ended = None;
+    let start = Instant::now();
+    while ended.is_none() && start.elapsed() < READY {
+        std::thread::sleep(PAUSE);
+        ended = child.try_wait().ok().flatten();
+    }
+    if ended.is_none() {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    ended.is_some_and(|status| status.success())
 }
 
 /// Waits for something, but not for ever, and not when `over`.
@@ -100,7 +117,7 @@ fn comes(is_there: impl Fn() -> bool, over: &mut dyn FnMut() -> bool) -> bool {
         if over() {
             return false;
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(PAUSE);
     }
     false
 }
@@ -123,22 +140,73 @@ fn guard(arguments: &WatchdogArgs) -> Result<(), NotReady> {
     let directory = Directory::existing(&arguments.state).ok().flatten().ok_or(NotReady)?;
     host::enter(arguments.netns.as_deref()).map_err(|_| NotReady)?;
     let mut socket = host::socket().map_err(|_| NotReady)?;
-    if pending(&directory, arguments.number).is_none() {
-        return Err(NotReady);
-    }
-    say_ready(&directory, arguments.number).map_err(|_| NotReady)?;
-    while let Some(account) = pending(&directory, arguments.number) {
-        let left = account.pending.as_ref().map_or(Duration::ZERO, crate::state::Pending::left);
+    let mut trial = Trial::read(directory, arguments.number)?;
+    say_ready(&trial.directory, trial.account.number).map_err(|_| NotReady)?;
+    while !trial.is_over() {
+        let left = trial.pending.left();
         if left.is_zero() {
-            fire(&directory, arguments.number, &mut socket, "nobody confirmed in time");
+            fire(&mut trial, &mut socket, "nobody confirmed in time");
             return Ok(());
         }
         if is_told_to_end(&signals, left.min(LOOK)) {
-            fire(&directory, arguments.number, &mut socket, "the watchdog was told to end (SIGTERM)");
+            fire(&mut trial, &mut socket, "the watchdog was told to end (SIGTERM)");
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// The pending apply, as it was last read: the state directory may be damaged or gone when its time is over.
+struct Trial {
+    directory: Directory,
+    account: Account,
+    pending: Pending,
+    former: FormerState,
+    /// Whether the log has been told that the account cannot be read.
+    is_told: bool,
+}
+
+impl Trial {
+    fn read(directory: Directory, number: u64) -> Result<Self, NotReady> {
+        let account = directory.account().ok().flatten().ok_or(NotReady)?;
+        let pending = account.pending.clone().filter(|_| account.number == number).ok_or(NotReady)?;
+        let former = FormerState::read(&directory, &account).map_err(|_| NotReady)?;
+        Ok(Trial { directory, account, pending, former, is_told: false })
+    }
+
+    /// Whether an account speaks of this apply, and says that it is pending.
+    fn is_pending(&self, account: &Account) -> bool {
+        let by = account.pending.as_ref().map(|pending| pending.by);
+        account.number == self.account.number && by == Some(self.pending.by)
+    }
+
+    /// Looks at the account again. Only one that says so ends the trial: one that is damaged or gone is no confirmation.
+    fn is_over(&mut self) -> bool {
+        match self.directory.account() {
+            Ok(Some(account)) if self.is_pending(&account) => self.refresh(account),
+            Ok(Some(_)) => return true,
+            Ok(None) => self.tell(&format!("there is no account in {} any more", self.directory.path().display())),
+            Err(error) => self.tell(&error.to_string()),
+        }
+        false
+    }
+
+    /// An apply that has to look at the host again also writes down the former state again.
+    fn refresh(&mut self, account: Account) {
+        if account != self.account
+            && let Some(pending) = account.pending.clone()
+            && let Ok(former) = FormerState::read(&self.directory, &account)
+        {
+            (self.account, self.pending, self.former) = (account, pending, former);
+        }
+    }
+
+    fn tell(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.is_told, true) {
+            let until = clock::date(self.pending.until);
+            log::write(&self.directory, &format!("{why}; what is on trial is rolled back at {until} all the same"));
+        }
+    }
 }
 
 /// Leaves the caller's session, and whatever files it had open: an ssh session ends only when nobody holds its pipes.
@@ -174,37 +242,45 @@ fn is_told_to_end(signals: &SignalFd, wait: Duration) -> bool {
     told
 }
 
-/// The account, while the apply is pending. A file that cannot be read is not a confirmation.
-fn pending(directory: &Directory, number: u64) -> Option<Account> {
-    loop {
-        match directory.account() {
-            Ok(account) => return account.filter(|account| account.number == number && account.pending.is_some()),
-            Err(_) => std::thread::sleep(LOOK),
-        }
-    }
-}
-
 /// Rolls back, unless somebody confirms at the last moment.
-fn fire(directory: &Directory, number: u64, socket: &mut Socket, why: &str) {
+fn fire(trial: &mut Trial, socket: &mut Socket, why: &str) {
+    let directory = trial.directory.clone();
     for attempt in 1..=TRIES {
-        match roll_back(directory, number, socket, why) {
+        match roll_back(trial, socket, why) {
             Ok(()) => return,
-            Err(StateError::Busy(_)) => end_who_hangs(directory),
-            Err(error) if attempt == 1 => log::write(directory, &format!("the rollback failed, and goes on: {error}")),
+            Err(StateError::Busy(_)) => end_who_hangs(&directory),
+            Err(error) if attempt == 1 => {
+                log::write(&directory, &format!("the rollback failed, and goes on: {error}"));
+            }
             Err(_) => {}
         }
         std::thread::sleep(Duration::from_secs(1));
     }
-    log::write(directory, "the rollback failed for good");
+    log::write(&directory, "the rollback failed for good");
 }
 
-fn roll_back(directory: &Directory, number: u64, socket: &mut Socket, why: &str) -> Result<(), StateError> {
-    let Some(mut journal) = Journal::open_existing(directory.path(), PATIENCE)? else { return Ok(()) };
-    journal.mend(socket)?;
-    if journal.account.number == number && journal.account.pending.is_some() {
-        journal.roll_back(socket, why)?;
+fn roll_back(trial: &mut Trial, socket: &mut Socket, why: &str) -> Result<(), StateError> {
+    match Journal::open_existing(trial.directory.path(), PATIENCE) {
+        Ok(Some(mut journal)) => {
+            // An apply that was killed may not have come to the load. A rollback that was killed is done again below.
+            if journal.account.stage == Stage::Loading {
+                journal.mend(socket)?;
+            }
+            if trial.is_pending(&journal.account) {
+                trial.refresh(journal.account.clone());
+                journal.roll_back_to(&trial.former, socket, why)?;
+            }
+            Ok(())
+        }
+        Err(busy @ StateError::Busy(_)) => Err(busy),
+        Err(StateError::Corrupt(..)) => {
+            let account = trial.account.clone();
+            let mut journal = Journal::instead_of_damaged(trial.directory.clone(), account, PATIENCE)?;
+            journal.roll_back_to(&trial.former, socket, why).map(drop)
+        }
+        // What somebody deleted, or opened to others, is not written anew.
+        Ok(None) | Err(_) => trial.former.put_back(&trial.directory, socket, why).map(drop),
     }
-    Ok(())
 }
 
 /// An fwc that was stopped, or hangs, must not keep the former state away.

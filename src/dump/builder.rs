@@ -61,9 +61,15 @@ impl RuleBuilder {
     }
 
     /// All the ways through the rule.
-    pub(super) fn finish(mut self) -> Vec<DraftWay> {
+    pub(super) fn finish(self) -> Vec<DraftWay> {
+        let mut ways = self.into_written();
+        ways.iter_mut().for_each(|way| doubt_ports(&mut way.conditions));
+        ways
+    }
+
+    /// The same for a person, without what the conditions leave open.
+    pub(super) fn into_written(mut self) -> Vec<DraftWay> {
         self.end(self.unclear.clone().map_or(Verdict::Continue, Verdict::Unknown));
-        self.ways.iter_mut().for_each(|way| doubt_ports(&mut way.conditions));
         self.ways
     }
 }

@@ -113,7 +113,19 @@ fn placed(draft: DraftChain, head: &Line, lines: &[Line], file: FileId) -> Chain
 }
 
 fn draft_words(rule: &DraftRule, names: &[String]) -> String {
-    let mut text = match rule.ways.as_slice() {
+    let mut text = ways_words(rule, names);
+    if let Some(comment) = &rule.comment {
+        let _ = write!(text, " comment \"{comment}\"");
+    }
+    if let Some(handle) = rule.handle {
+        let _ = write!(text, " # handle {handle}");
+    }
+    text
+}
+
+/// What a rule does, without its comment and handle. `names` are the chains' by their ids.
+pub(super) fn ways_words(rule: &DraftRule, names: &[String]) -> String {
+    match rule.ways.as_slice() {
         [] => "# nothing".to_string(),
         [first, rest @ ..] => {
             let mut text = rule_words(&first.conditions, &first.effects, &first.verdict, names);
@@ -122,12 +134,5 @@ fn draft_words(rule: &DraftRule, names: &[String]) -> String {
             }
             text
         }
-    };
-    if let Some(comment) = &rule.comment {
-        let _ = write!(text, " comment \"{comment}\"");
     }
-    if let Some(handle) = rule.handle {
-        let _ = write!(text, " # handle {handle}");
-    }
-    text
 }

@@ -207,7 +207,8 @@ fn keys_words(f: &mut fmt::Formatter<'_>, selectors: &[Selector], not: &str, key
     write!(f, "{} {not}{}", names.join(" . "), braced(&items, keys.elements.len()))
 }
 
-fn selector_word(selector: Selector) -> &'static str {
+/// A field of a key.
+pub(super) fn selector_word(selector: Selector) -> &'static str {
     match selector {
         Selector::Address(Family::V4, Side::Source) => "ip saddr",
         Selector::Address(Family::V4, Side::Destination) => "ip daddr",

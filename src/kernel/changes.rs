@@ -19,7 +19,7 @@ pub struct Change {
     pub comment: Option<String>,
     /// What would be there and is not, else what is there and would not be.
     pub added: bool,
-    /// The element, in the words of nft; empty for other things.
+    /// The element or the policy, in the words of nft; empty for other things.
     pub words: String,
 }
 
@@ -34,10 +34,18 @@ pub enum What {
     Set(String),
     /// An element of this set.
     Element(String),
-    /// A rule of this chain.
-    Rule(String),
+    /// A rule of this chain, and which one of all rules on its side, counted from 0 in the order of the messages.
+    Rule(String, usize),
     /// The order of this chain's rules.
     Order(String),
+}
+
+/// A rule, apart from what it says.
+struct Rule {
+    digest: Digest,
+    comment: Option<String>,
+    /// Which one of all rules it is.
+    number: usize,
 }
 
 /// `NFTA_CHAIN_POLICY`.
@@ -45,18 +53,19 @@ const POLICY: u16 = 5;
 /// `NFTA_SET_KEY_TYPE`.
 const KEY_TYPE: u16 = 4;
 
-/// All differences between the table that a listing shows (empty where there is none) and the one that messages make.
+/// All differences between the table that is there (the messages that list it, empty where there is none, or those that made it) and the one that
+/// messages would make.
 ///
 /// # Errors
 /// Either is malformed.
-pub fn changes(listed: &[u8], sent: &[u8]) -> Result<Vec<Change>, Malformed> {
-    let (there, wanted) = (Table::of(listed, Side::Listed)?, Table::of(sent, Side::Sent)?);
+pub fn changes(side: Side, there: &[u8], sent: &[u8]) -> Result<Vec<Change>, Malformed> {
+    let (live, wanted) = (Table::of(there, side)?, Table::of(sent, Side::Sent)?);
     let mut found = BTreeSet::new();
-    chains(&there, &wanted, &mut found);
+    chains(&live, &wanted, &mut found);
     let mut differing = BTreeSet::new();
-    for name in there.normal.sets.keys().chain(wanted.normal.sets.keys()) {
-        match (there.normal.sets.get(name), wanted.normal.sets.get(name)) {
-            (Some(a), Some(b)) if a.digest == b.digest && a.elements == b.elements => {}
+    for name in live.normal.sets.keys().chain(wanted.normal.sets.keys()) {
+        match (live.normal.sets.get(name), wanted.normal.sets.get(name)) {
+            (Some(a), Some(b)) if a.digest == b.digest && a.elements.is_same(&b.elements) => {}
             (Some(a), Some(b)) if a.digest != b.digest => {
                 // Another type, other flags, room for another number of elements.
                 found.insert(change(What::Set(name.clone()), None, true));
@@ -67,7 +76,7 @@ pub fn changes(listed: &[u8], sent: &[u8]) -> Result<Vec<Change>, Malformed> {
             }
         }
     }
-    let (old, new) = (members(listed, &there, &differing)?, members(sent, &wanted, &differing)?);
+    let (old, new) = (members(there, &live, &differing)?, members(sent, &wanted, &differing)?);
     for (from, to, added) in [(&old, &new, false), (&new, &old, true)] {
         for (set, comment, words) in from.difference(to) {
             let what = What::Element(set.clone());
@@ -87,8 +96,8 @@ struct Table {
     normal: NormalTable,
     /// By chain: the policy, where it has one.
     policies: BTreeMap<String, Option<u64>>,
-    /// By chain: the rules in order, with their comments.
-    rules: BTreeMap<String, Vec<(Digest, Option<String>)>>,
+    /// By chain: the rules in order.
+    rules: BTreeMap<String, Vec<Rule>>,
     /// By set: the type of its key, and its flags.
     shapes: BTreeMap<String, (u64, u64)>,
 }
@@ -96,6 +105,7 @@ struct Table {
 impl Table {
     fn of(bytes: &[u8], side: Side) -> Result<Self, Malformed> {
         let mut table = Table::default();
+        let mut count = 0;
         for found in wire::messages(bytes) {
             let found = found?;
             let fields = Fields::of(found.attributes())?;
@@ -114,7 +124,8 @@ impl Table {
                 (message::NEW_RULE, Added::Rule(digest)) => {
                     let comment = fields.get(rule::USER_DATA).and_then(|data| wire::user_data(data, COMMENT));
                     let rules = table.rules.entry(fields.text(rule::CHAIN)?).or_default();
-                    rules.push((digest, comment.map(wire::text)));
+                    rules.push(Rule { digest, comment: comment.map(wire::text), number: count });
+                    count += 1;
                 }
                 _ => {}
             }
@@ -161,29 +172,24 @@ fn chains(there: &Table, wanted: &Table, found: &mut BTreeSet<Change>) {
     }
 }
 
-fn rules(
-    chain: &str,
-    there: &[(Digest, Option<String>)],
-    wanted: &[(Digest, Option<String>)],
-    found: &mut BTreeSet<Change>,
-) {
+fn rules(chain: &str, there: &[Rule], wanted: &[Rule], found: &mut BTreeSet<Change>) {
     let mut differs = false;
     for (from, to, added) in [(there, wanted, false), (wanted, there, true)] {
         let mut left: BTreeMap<Digest, usize> = BTreeMap::new();
-        for (digest, _) in to {
-            *left.entry(*digest).or_default() += 1;
+        for rule in to {
+            *left.entry(rule.digest).or_default() += 1;
         }
-        for (digest, comment) in from {
-            match left.get_mut(digest).filter(|count| **count > 0) {
+        for rule in from {
+            match left.get_mut(&rule.digest).filter(|count| **count > 0) {
                 Some(count) => *count -= 1,
                 None => {
                     differs = true;
-                    found.insert(change(What::Rule(chain.to_string()), comment.clone(), added));
+                    found.insert(change(What::Rule(chain.to_string(), rule.number), rule.comment.clone(), added));
                 }
             }
         }
     }
-    let digests = |rules: &[(Digest, Option<String>)]| rules.iter().map(|(digest, _)| *digest).collect::<Vec<_>>();
+    let digests = |rules: &[Rule]| rules.iter().map(|rule| rule.digest).collect::<Vec<_>>();
     if !differs && digests(there) != digests(wanted) {
         found.insert(change(What::Order(chain.to_string()), None, true));
     }

@@ -1,6 +1,6 @@
 //! Where two tables differ, and what to call that place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::element::key_text;
@@ -8,6 +8,7 @@ use super::messages::{Messages, Subject};
 use super::nf_tables::message;
 use super::normal::{Added, Digest, NormalChain, NormalSet, NormalTable, Side};
 use super::wire::{self, Fields};
+use crate::backend::nft::SIGNATURE;
 use crate::source::Place;
 
 /// The first thing in which the kernel's table is not the one that was sent.
@@ -62,11 +63,19 @@ pub(super) enum Gap {
 
 /// The first difference, if there is one.
 pub(super) fn gap(sent: &NormalTable, listed: &NormalTable) -> Option<Gap> {
+    gap_beside(sent, listed, &BTreeSet::new())
+}
+
+/// The first difference other than the elements of some sets.
+pub(super) fn gap_beside(sent: &NormalTable, listed: &NormalTable, unread: &BTreeSet<String>) -> Option<Gap> {
     match (sent.digest, listed.digest) {
         (Some(_), None) => return Some(Gap::Table(Problem::Missing)),
         (None, Some(_)) => return Some(Gap::Table(Problem::Unexpected)),
         (a, b) if a != b || sent.comment != listed.comment => return Some(Gap::Table(Problem::Changed)),
         _ => {}
+    }
+    if sent.signature != listed.signature {
+        return Some(Gap::Chain { name: SIGNATURE.to_string(), sent: None, problem: Problem::Changed });
     }
     by_name(&sent.chains, &listed.chains, |chain: &NormalChain| chain.digest)
         .map(|(name, sent, problem)| Gap::Chain { name, sent, problem })
@@ -82,7 +91,11 @@ pub(super) fn gap(sent: &NormalTable, listed: &NormalTable) -> Option<Gap> {
                 rules(&a.rules, &b.rules).map(|(number, problem)| Gap::Rule { chain: name.clone(), number, problem })
             })
         })
-        .or_else(|| pairs(&sent.sets, &listed.sets).find_map(|(name, a, b)| members(name, &a.elements, &b.elements)))
+        .or_else(|| {
+            let mut read = pairs(&sent.sets, &listed.sets)
+                .filter(|(name, a, b)| !unread.contains(*name) && !a.elements.is_same(&b.elements));
+            read.find_map(|(name, a, b)| members(name, &a.elements.sorted(), &b.elements.sorted()))
+        })
 }
 
 fn by_name<T>(

@@ -2,15 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::backend::nft::{Field, key_type};
 use crate::net::{AddrRange, Protocol};
-
-/// Bits of a type's number in the number of a concatenation.
-const TYPE_BITS: u32 = 6;
-const IPV4: u64 = 7;
-const IPV6: u64 = 8;
-const PROTOCOL: u64 = 12;
-const PORT: u64 = 13;
-const INTERFACE: u64 = 41;
 
 /// A key, or the range from one to another.
 pub(super) struct Key<'a> {
@@ -23,20 +16,16 @@ impl Key<'_> {
     /// As in `203.0.113.5 . tcp . 80-90`; what is of no known type, in hexadecimal.
     pub(super) fn words(&self) -> String {
         let last = self.last.unwrap_or(self.first);
-        let mut types = Vec::new();
-        let mut rest = self.key_type;
-        while rest != 0 {
-            types.insert(0, rest & ((1 << TYPE_BITS) - 1));
-            rest >>= TYPE_BITS;
-        }
+        let fields = u32::try_from(self.key_type).ok().and_then(key_type::fields);
+        let Some(fields) = fields else { return hex(self.first) };
         let mut at = 0;
         let mut words = Vec::new();
-        for of in &types {
-            let Some(width) = width(*of) else { return hex(self.first) };
+        for of in fields {
+            let width = usize::from(key_type::width(of));
             let (Some(first), Some(last)) = (self.first.get(at..at + width), last.get(at..at + width)) else {
                 return hex(self.first);
             };
-            words.push(field(*of, first, last));
+            words.push(field(of, first, last));
             at += width.next_multiple_of(4);
         }
         words.join(" . ")
@@ -56,29 +45,18 @@ pub(super) fn range_words(key_type: u64, first: &[u8], end: Option<&[u8]>) -> St
     Key { key_type, first, last: Some(&last) }.words()
 }
 
-/// Bytes of a field, without padding.
-fn width(of: u64) -> Option<usize> {
-    Some(match of {
-        IPV4 => 4,
-        IPV6 | INTERFACE => 16,
-        PROTOCOL => 1,
-        PORT => 2,
-        _ => return None,
-    })
-}
-
-fn field(of: u64, first: &[u8], last: &[u8]) -> String {
+fn field(of: Field, first: &[u8], last: &[u8]) -> String {
     match (of, address(first), address(last)) {
-        (IPV4 | IPV6, Some(IpAddr::V4(first)), Some(IpAddr::V4(last))) => {
+        (Field::Address(_), Some(IpAddr::V4(first)), Some(IpAddr::V4(last))) => {
             AddrRange::V4(first.to_bits(), last.to_bits()).to_string()
         }
-        (IPV4 | IPV6, Some(IpAddr::V6(first)), Some(IpAddr::V6(last))) => {
+        (Field::Address(_), Some(IpAddr::V6(first)), Some(IpAddr::V6(last))) => {
             AddrRange::V6(first.to_bits(), last.to_bits()).to_string()
         }
-        (PROTOCOL, ..) => range(protocol(first), protocol(last)),
-        (PORT, ..) => range(number(first).to_string(), number(last).to_string()),
-        (INTERFACE, ..) => super::wire::text(first),
-        _ => hex(first),
+        (Field::Protocol, ..) => range(protocol(first), protocol(last)),
+        (Field::Port, ..) => range(number(first).to_string(), number(last).to_string()),
+        (Field::Interface, ..) => super::wire::text(first),
+        (Field::Address(_), ..) => hex(first),
     }
 }
 
@@ -112,10 +90,11 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Family;
 
     #[test]
     fn keys_are_written_as_nft_writes_them() {
-        let key_type = IPV4 << 12 | PROTOCOL << 6 | PORT;
+        let key_type = key_type::of_key(&[Field::Address(Family::V4), Field::Protocol, Field::Port]).into();
         let first = [203, 0, 113, 0, 6, 0, 0, 0, 0, 80, 0, 0];
         let last = [203, 0, 113, 7, 6, 0, 0, 0, 0, 90, 0, 0];
         let words = |last: Option<&[u8]>| Key { key_type, first: &first, last }.words();
@@ -127,9 +106,11 @@ mod tests {
 
     #[test]
     fn ranges_end_before_their_end() {
-        assert_eq!(range_words(IPV4, &[10, 0, 0, 0], Some(&[10, 1, 0, 0])), "10.0.0.0/16");
-        assert_eq!(range_words(IPV4, &[255, 0, 0, 0], None), "255.0.0.0/8");
-        assert_eq!(range_words(PORT, &[0, 80], Some(&[0, 81])), "80");
-        assert_eq!(range_words(IPV6, &[0; 16], None), "::/0");
+        let [ipv4, ipv6, port] = [Field::Address(Family::V4), Field::Address(Family::V6), Field::Port]
+            .map(|field| u64::from(key_type::number(field)));
+        assert_eq!(range_words(ipv4, &[10, 0, 0, 0], Some(&[10, 1, 0, 0])), "10.0.0.0/16");
+        assert_eq!(range_words(ipv4, &[255, 0, 0, 0], None), "255.0.0.0/8");
+        assert_eq!(range_words(port, &[0, 80], Some(&[0, 81])), "80");
+        assert_eq!(range_words(ipv6, &[0; 16], None), "::/0");
     }
 }

@@ -21,7 +21,7 @@ fn malformed(why: Malformed) -> KernelError {
 /// # Errors
 /// It cannot be read, or the ruleset changes all the time.
 pub fn own_table(socket: &mut Socket) -> Result<Vec<u8>, KernelError> {
-    read(socket, Some((INET, nf_tables::TABLE)))
+    read(socket, Whose::Own)
 }
 
 /// The messages that list all tables of all families, fwc's too, at one generation.
@@ -29,13 +29,29 @@ pub fn own_table(socket: &mut Socket) -> Result<Vec<u8>, KernelError> {
 /// # Errors
 /// They cannot be read, or the ruleset changes all the time.
 pub fn all_tables(socket: &mut Socket) -> Result<Vec<u8>, KernelError> {
-    read(socket, None)
+    read(socket, Whose::All)
 }
 
-fn read(socket: &mut Socket, only: Option<(u8, &str)>) -> Result<Vec<u8>, KernelError> {
+/// The messages that list all tables of all families but the table `inet fwc`, which may be large, at one generation.
+///
+/// # Errors
+/// They cannot be read, or the ruleset changes all the time.
+pub fn other_tables(socket: &mut Socket) -> Result<Vec<u8>, KernelError> {
+    read(socket, Whose::Others)
+}
+
+/// Which tables are listed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Own,
+    Others,
+    All,
+}
+
+fn read(socket: &mut Socket, whose: Whose) -> Result<Vec<u8>, KernelError> {
     for _ in 0..TRIES {
         let before = socket.generation()?;
-        match read_once(socket, only) {
+        match read_once(socket, whose) {
             Ok(bytes) if socket.generation()? == before => return Ok(bytes),
             // Something vanished between two listings.
             Ok(_) | Err(KernelError::Refused { errno: Errno::ENOENT, .. }) => {}
@@ -45,14 +61,14 @@ fn read(socket: &mut Socket, only: Option<(u8, &str)>) -> Result<Vec<u8>, Kernel
     Err(KernelError::Unsettled { asked: ASKED })
 }
 
-fn read_once(socket: &mut Socket, only: Option<(u8, &str)>) -> Result<Vec<u8>, KernelError> {
-    let family = only.map_or(0, |(family, _)| family);
-    let mut bytes = list(socket, &Request::netfilter(message::GET_TABLE, 0, family), table::NAME, only)?;
+fn read_once(socket: &mut Socket, whose: Whose) -> Result<Vec<u8>, KernelError> {
+    let family = if whose == Whose::Own { INET } else { 0 };
+    let mut bytes = list(socket, &Request::netfilter(message::GET_TABLE, 0, family), table::NAME, whose)?;
     if bytes.is_empty() {
         return Ok(bytes);
     }
-    bytes.extend(list(socket, &Request::netfilter(message::GET_CHAIN, 0, family), chain::TABLE, only)?);
-    let sets = list(socket, &Request::netfilter(message::GET_SET, 0, family), set::TABLE, only)?;
+    bytes.extend(list(socket, &Request::netfilter(message::GET_CHAIN, 0, family), chain::TABLE, whose)?);
+    let sets = list(socket, &Request::netfilter(message::GET_SET, 0, family), set::TABLE, whose)?;
     bytes.extend_from_slice(&sets);
     for found in super::wire::messages(&sets) {
         let found = found.map_err(malformed)?;
@@ -60,20 +76,21 @@ fn read_once(socket: &mut Socket, only: Option<(u8, &str)>) -> Result<Vec<u8>, K
         let request = Request::netfilter(message::GET_ELEMENTS, 0, found.family())
             .with_text(elements::TABLE, &fields.text(set::TABLE).map_err(malformed)?)
             .with_text(elements::SET, &fields.text(set::NAME).map_err(malformed)?);
-        bytes.extend(list(socket, &request, elements::TABLE, None)?);
+        bytes.extend(list(socket, &request, elements::TABLE, Whose::All)?);
     }
-    bytes.extend(list(socket, &Request::netfilter(message::GET_RULE, 0, family), rule::TABLE, only)?);
+    bytes.extend(list(socket, &Request::netfilter(message::GET_RULE, 0, family), rule::TABLE, whose)?);
     Ok(bytes)
 }
 
-/// The messages of one listing that belong to the table, or all.
-fn list(socket: &mut Socket, request: &Request, table: u16, only: Option<(u8, &str)>) -> Result<Vec<u8>, KernelError> {
+/// The messages of one listing that belong to the tables that are wanted.
+fn list(socket: &mut Socket, request: &Request, table: u16, whose: Whose) -> Result<Vec<u8>, KernelError> {
     socket.dump(ASKED, request, Vec::new, |bytes, found| {
-        let wanted = match only {
-            None => true,
-            Some((family, name)) => {
+        let wanted = match whose {
+            Whose::All => true,
+            Whose::Own | Whose::Others => {
                 let fields = Fields::of(found.attributes()).map_err(malformed)?;
-                found.family() == family && fields.text(table).map_err(malformed)? == name
+                let is_own = found.family() == INET && fields.text(table).map_err(malformed)? == nf_tables::TABLE;
+                is_own == (whose == Whose::Own)
             }
         };
         if wanted {

@@ -21,12 +21,14 @@ pub mod normal;
 pub mod ownership;
 pub mod parts;
 pub mod probe;
+mod sample;
 pub mod sizing;
 pub mod snapshot;
 pub mod socket;
 pub mod sockets;
 pub mod table;
 pub mod transaction;
+mod update;
 pub mod version;
 pub mod wire;
 

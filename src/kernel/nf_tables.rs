@@ -16,18 +16,26 @@ pub mod message {
     pub const NEW_CHAIN: u16 = SUBSYSTEM | 3;
     /// `NFT_MSG_GETCHAIN`.
     pub const GET_CHAIN: u16 = SUBSYSTEM | 4;
+    /// `NFT_MSG_DELCHAIN`.
+    pub const DELETE_CHAIN: u16 = SUBSYSTEM | 5;
     /// `NFT_MSG_NEWRULE`.
     pub const NEW_RULE: u16 = SUBSYSTEM | 6;
     /// `NFT_MSG_GETRULE`.
     pub const GET_RULE: u16 = SUBSYSTEM | 7;
+    /// `NFT_MSG_DELRULE`.
+    pub const DELETE_RULE: u16 = SUBSYSTEM | 8;
     /// `NFT_MSG_NEWSET`.
     pub const NEW_SET: u16 = SUBSYSTEM | 9;
     /// `NFT_MSG_GETSET`.
     pub const GET_SET: u16 = SUBSYSTEM | 10;
+    /// `NFT_MSG_DELSET`.
+    pub const DELETE_SET: u16 = SUBSYSTEM | 11;
     /// `NFT_MSG_NEWSETELEM`.
     pub const NEW_ELEMENTS: u16 = SUBSYSTEM | 12;
     /// `NFT_MSG_GETSETELEM`.
     pub const GET_ELEMENTS: u16 = SUBSYSTEM | 13;
+    /// `NFT_MSG_DELSETELEM`.
+    pub const DELETE_ELEMENTS: u16 = SUBSYSTEM | 14;
     /// `NFT_MSG_GETOBJ`.
     pub const GET_OBJECT: u16 = SUBSYSTEM | 19;
     /// `NFT_MSG_GETFLOWTABLE`.
@@ -74,6 +82,8 @@ pub mod chain {
     pub const HOOK_NUMBER: u16 = 1;
     /// `NFTA_CHAIN_TYPE`.
     pub const TYPE: u16 = 7;
+    /// `NFTA_CHAIN_USERDATA`.
+    pub const USER_DATA: u16 = 12;
 }
 
 /// Attributes of a rule.
@@ -86,6 +96,8 @@ pub mod rule {
     pub const HANDLE: u16 = 3;
     /// `NFTA_RULE_EXPRESSIONS`.
     pub const EXPRESSIONS: u16 = 4;
+    /// `NFTA_RULE_POSITION`.
+    pub const POSITION: u16 = 6;
     /// `NFTA_RULE_USERDATA`.
     pub const USER_DATA: u16 = 7;
 }
@@ -100,12 +112,22 @@ pub mod set {
     pub const FLAGS: u16 = 3;
     /// `NFTA_SET_KEY_LEN`.
     pub const KEY_LENGTH: u16 = 5;
+    /// `NFTA_SET_DESC`.
+    pub const DESCRIPTION: u16 = 9;
     /// `NFTA_SET_ID`.
     pub const ID: u16 = 10;
     /// `NFTA_SET_EXPR`.
     pub const EXPRESSION: u16 = 17;
     /// `NFTA_SET_EXPRESSIONS`.
     pub const EXPRESSIONS: u16 = 18;
+    /// `NFTA_SET_COUNT`.
+    pub const COUNT: u16 = 20;
+}
+
+/// Attributes of a set's description.
+pub mod description {
+    /// `NFTA_SET_DESC_SIZE`.
+    pub const SIZE: u16 = 1;
 }
 
 /// Attributes of a message about elements.

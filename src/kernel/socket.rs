@@ -32,6 +32,14 @@ const DONE: u16 = libc::NLMSG_DONE as u16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Generation(pub u32);
 
+impl Generation {
+    /// The one after a single change (`nf_tables_commit` leaves out 0).
+    #[must_use]
+    pub fn next(self) -> Self {
+        Generation(self.0.checked_add(1).unwrap_or(1))
+    }
+}
+
 /// A netlink socket in the network namespace of the thread that opened it.
 ///
 /// Every request has a sequence number of its own, so that a late answer is never taken for another one's.
@@ -182,6 +190,23 @@ impl Socket {
             Ok(true)
         })?;
         answer.ok_or(KernelError::Silent { asked })
+    }
+
+    /// Asks for several things at once and gives each answer to `each`.
+    ///
+    /// # Errors
+    /// The kernel refuses one of them, which ends its answers, or `each` fails.
+    pub(super) fn ask_all(
+        &mut self,
+        asked: &'static str,
+        request: &Request,
+        mut each: impl FnMut(&Message<'_>) -> Result<(), KernelError>,
+    ) -> Result<(), KernelError> {
+        let drained = self.exchange(asked, request, REQUEST | libc::NLM_F_ACK as u16, |message| {
+            each(message)?;
+            Ok(false)
+        })?;
+        if drained.ended && !drained.lost { Ok(()) } else { Err(KernelError::Silent { asked }) }
     }
 
     /// Sends a request that changes something and waits for its acknowledgement.

@@ -1,17 +1,22 @@
 //! The table `inet fwc` as the kernel holds it: reading it back, comparing it with what was sent, its counters, its removal.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 
 use nix::errno::Errno;
 
 use super::KernelError;
-use super::difference::{Difference, Gap, gap, subject_of};
+use super::difference::{Difference, Gap, gap, gap_beside, subject_of};
 use super::messages::{Messages, Part, Subject};
-use super::nf_tables::{self, INET, elements, message, rule, set, table};
-use super::normal::{NormalSet, NormalTable, Side};
-use super::socket::Socket;
-use super::transaction::{Transaction, TransactionError};
+use super::nf_tables::{self, INET, chain, elements, message, rule, set, table};
+use super::normal::{Members, NormalSet, NormalTable, Side};
+use super::sample::{LARGE, Sample};
+use super::socket::{Generation, Socket};
+use super::transaction::{Committed, Transaction, TransactionError};
+use super::update::{self, Made};
 use super::wire::{self, Fields, Malformed, Message, Request};
+use crate::backend::nft::SIGNATURE;
 
 /// How often a table is read again when the ruleset changes meanwhile.
 const TRIES: usize = 20;
@@ -26,13 +31,29 @@ impl fmt::Display for Identity {
     }
 }
 
+impl FromStr for Identity {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut bytes = [0; 32];
+        if text.len() != 2 * bytes.len() {
+            return Err(());
+        }
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            let digits = text.get(2 * at..2 * at + 2).ok_or(())?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| ())?;
+        }
+        Ok(Identity(bytes))
+    }
+}
+
 /// The table in the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveTable {
     /// What it is, to be compared with the identity of what was applied.
     pub identity: Identity,
-    /// Its comment, as `nft list table inet fwc` shows it.
-    pub comment: Option<String>,
+    /// What it is signed with: the comment of its last chain, as `nft list table inet fwc` shows it.
+    pub signature: Option<String>,
 }
 
 /// Why a table is not surely the one that was sent.
@@ -79,15 +100,15 @@ impl Expected {
         normal_of(messages).map(|table| Expected { table })
     }
 
-    /// The identity that the table will have. Its comment is no part of it.
+    /// The identity that the table will have. Its signature is no part of it.
     #[must_use]
     pub fn identity(&self) -> Identity {
         Identity(self.table.identity())
     }
 
-    /// The messages have got another comment for the table since.
-    pub fn recommented(&mut self, comment: &str) {
-        self.table.comment = Some(comment.to_string());
+    /// The messages have been signed since.
+    pub fn signed(&mut self, signature: &str) {
+        self.table.signature = Some(signature.to_string());
     }
 }
 
@@ -96,9 +117,28 @@ impl Expected {
 /// # Errors
 /// It cannot be read.
 pub fn live(socket: &mut Socket) -> Result<Option<LiveTable>, KernelError> {
-    let table = read(socket)?;
+    let (table, _) = read(socket)?;
     let identity = Identity(table.identity());
-    Ok(table.digest.is_some().then_some(LiveTable { identity, comment: table.comment }))
+    Ok(table.digest.is_some().then_some(LiveTable { identity, signature: table.signature }))
+}
+
+/// What the table is signed with, which says what it was when it was loaded; none if it is not there or has no signature.
+///
+/// # Errors
+/// It cannot be read.
+pub fn signature(socket: &mut Socket) -> Result<Option<String>, KernelError> {
+    let request = Request::netfilter(message::GET_CHAIN, 0, INET)
+        .with_text(chain::TABLE, nf_tables::TABLE)
+        .with_text(chain::NAME, SIGNATURE);
+    let read = socket.ask(ASKED, &request, |found| {
+        let mut table = NormalTable::default();
+        table.take(found, Side::Listed).map_err(malformed)?;
+        Ok(table.signature)
+    });
+    match read {
+        Err(KernelError::Refused { errno: Errno::ENOENT, .. }) => Ok(None),
+        read => read,
+    }
 }
 
 /// Reads the table back and compares it with what was sent, a million elements included.
@@ -107,17 +147,45 @@ pub fn live(socket: &mut Socket) -> Result<Option<LiveTable>, KernelError> {
 /// The first difference, or why there is no answer.
 pub fn verify_loaded(socket: &mut Socket, messages: &Messages) -> Result<Identity, VerifyError> {
     let expected = Expected::of(messages).map_err(VerifyError::Encoding)?;
-    verify(socket, messages, &expected).map(|()| expected.identity())
+    verify(socket, messages, &expected, Loaded::Somehow).map(|_| expected.identity())
 }
 
-/// The same with messages that have been decoded already.
+/// How the table came to be what it should be.
+#[derive(Debug, Clone, Copy)]
+pub enum Loaded<'m> {
+    /// Not by us, or not by one transaction.
+    Somehow,
+    /// By a transaction of all its messages.
+    Whole(Committed),
+    /// By one with the messages that make it of the table before.
+    Updated(Committed, &'m Messages),
+}
+
+/// The same with messages that have been decoded already. Where nothing has happened since our own transaction, large sets are read back by some keys
+/// (see [`super::sample`]), everything else as a whole. Gives the generation at which the table is the one that was sent.
 ///
 /// # Errors
 /// The first difference, or why there is no answer.
-pub fn verify(socket: &mut Socket, messages: &Messages, expected: &Expected) -> Result<(), VerifyError> {
-    let listed = read(socket)?;
+pub fn verify(
+    socket: &mut Socket,
+    messages: &Messages,
+    expected: &Expected,
+    loaded: Loaded<'_>,
+) -> Result<Generation, VerifyError> {
+    let (committed, update) = match loaded {
+        Loaded::Somehow => (None, None),
+        Loaded::Whole(committed) => (Some(committed), None),
+        Loaded::Updated(committed, update) => (Some(committed), Some(update)),
+    };
+    if let Some(own) = committed.filter(|committed| committed.is_last).map(|committed| committed.generation) {
+        let sample = Sample::of(messages, update, &expected.table).map_err(VerifyError::Encoding)?;
+        if is_as_sent(socket, &sample, expected, own)? {
+            return Ok(own);
+        }
+    }
+    let (listed, generation) = read(socket)?;
     let Some(gap) = gap(&expected.table, &listed) else {
-        return Ok(());
+        return Ok(generation);
     };
     let mut difference = subject_of(&gap, messages);
     if let Gap::UnexpectedElement { set, digest } = &gap
@@ -136,6 +204,46 @@ pub fn verify(socket: &mut Socket, messages: &Messages, expected: &Expected) -> 
     Err(VerifyError::Differs(difference))
 }
 
+/// Whether the table, but for the elements of large sets, is the one that was sent, some keys of these are there, and the ruleset is still the one of
+/// the generation that our own transaction made. Whatever else it is, reading it as a whole says.
+fn is_as_sent(
+    socket: &mut Socket,
+    sample: &Sample<'_>,
+    Expected { table }: &Expected,
+    own: Generation,
+) -> Result<bool, KernelError> {
+    let large: BTreeSet<String> =
+        table.sets.iter().filter(|(_, set)| set.elements.len() > LARGE).map(|(name, _)| name.clone()).collect();
+    let mut listed = match read_once(socket, &large) {
+        Ok(listed) => listed,
+        Err(error) if is_passing(&error) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    listed.settle();
+    let number = |set: &NormalSet| u64::try_from(set.elements.len()).ok();
+    let is_full = |name| match (table.sets.get(name), listed.sets.get(name)) {
+        (Some(sent), Some(there)) => there.count.is_none() || there.count == number(sent),
+        _ => false,
+    };
+    if gap_beside(table, &listed, &large).is_some() || !large.iter().all(is_full) {
+        return Ok(false);
+    }
+    Ok(sample.is_there(socket, table)? && socket.generation()? == own)
+}
+
+/// The messages that make the table of `new` of that of `old`, which is the one in the kernel; none where it has to be loaded as a whole.
+///
+/// # Errors
+/// The kernel cannot be asked for the handles of its rules.
+pub fn update(
+    socket: &mut Socket,
+    (old, before): (&Messages, &Expected),
+    (new, after): (&Messages, &Expected),
+) -> Result<Option<Messages>, KernelError> {
+    let old = Made { messages: old, normal: &before.table };
+    update::between(socket, old, Made { messages: new, normal: &after.table })
+}
+
 /// What messages make of a table that is not there.
 fn normal_of(messages: &Messages) -> Result<NormalTable, Malformed> {
     let mut table = NormalTable::default();
@@ -147,21 +255,28 @@ fn normal_of(messages: &Messages) -> Result<NormalTable, Malformed> {
 }
 
 /// Reads the whole table at one generation of the ruleset.
-fn read(socket: &mut Socket) -> Result<NormalTable, KernelError> {
+fn read(socket: &mut Socket) -> Result<(NormalTable, Generation), KernelError> {
     for _ in 0..TRIES {
         let before = socket.generation()?;
-        match read_once(socket) {
+        match read_once(socket, &BTreeSet::new()) {
             Ok(mut table) if socket.generation()? == before => {
                 table.settle();
-                return Ok(table);
+                return Ok((table, before));
             }
-            // Something vanished between two listings.
-            Ok(_) | Err(KernelError::Refused { errno: Errno::ENOENT, .. }) => {}
-            Err(KernelError::Malformed { why: Malformed::Orphan(_), .. }) => {}
+            Ok(_) => {}
+            Err(error) if is_passing(&error) => {}
             Err(error) => return Err(error),
         }
     }
     Err(KernelError::Unsettled { asked: ASKED })
+}
+
+/// Whether it comes of something that vanished between two listings.
+fn is_passing(error: &KernelError) -> bool {
+    matches!(
+        error,
+        KernelError::Refused { errno: Errno::ENOENT, .. } | KernelError::Malformed { why: Malformed::Orphan(_), .. }
+    )
 }
 
 const ASKED: &str = "list the table";
@@ -170,7 +285,8 @@ fn malformed(why: Malformed) -> KernelError {
     KernelError::Malformed { asked: ASKED, why }
 }
 
-fn read_once(socket: &mut Socket) -> Result<NormalTable, KernelError> {
+/// Reads the table, without the elements of some sets.
+fn read_once(socket: &mut Socket, without: &BTreeSet<String>) -> Result<NormalTable, KernelError> {
     let mut table = NormalTable::default();
     for request in [
         Request::netfilter(message::GET_TABLE, 0, INET),
@@ -183,10 +299,10 @@ fn read_once(socket: &mut Socket) -> Result<NormalTable, KernelError> {
         }
     }
     // A rule takes in the sets that belong to it, so these come before it.
-    read_all_elements(socket, &mut table, true)?;
+    read_all_elements(socket, &mut table, |_, set| set.anonymous)?;
     let rules = Request::netfilter(message::GET_RULE, 0, INET).with_text(rule::TABLE, nf_tables::TABLE);
     table = read_list(socket, &rules, table)?;
-    read_all_elements(socket, &mut table, false)?;
+    read_all_elements(socket, &mut table, |name, set| !set.anonymous && !without.contains(name))?;
     Ok(table)
 }
 
@@ -199,8 +315,12 @@ fn read_list(socket: &mut Socket, request: &Request, so_far: NormalTable) -> Res
     )
 }
 
-fn read_all_elements(socket: &mut Socket, table: &mut NormalTable, anonymous: bool) -> Result<(), KernelError> {
-    for (name, set) in table.sets.iter_mut().filter(|(_, set)| set.anonymous == anonymous) {
+fn read_all_elements(
+    socket: &mut Socket,
+    table: &mut NormalTable,
+    wanted: impl Fn(&str, &NormalSet) -> bool,
+) -> Result<(), KernelError> {
+    for (name, set) in table.sets.iter_mut().filter(|(name, set)| wanted(name, set)) {
         *set = read_elements(socket, name, set, &mut |_, _| {})?;
     }
     Ok(())
@@ -223,7 +343,7 @@ fn read_elements(
     let start = || {
         let mut one = NormalTable::default();
         let mut empty = set.clone();
-        empty.elements.clear();
+        empty.elements = Members::default();
         one.sets.insert(name.to_string(), empty);
         one
     };

@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -58,6 +59,10 @@ pub struct Committed {
     pub generation: Generation,
     /// Whether the kernel acknowledged the batch. If not, the raised generation is the only sign, and somebody else may have raised it.
     pub acknowledged: bool,
+    /// Whether the generation is the one that this transaction made, so that nobody has changed the ruleset since.
+    pub is_last: bool,
+    /// How long the one send took: the kernel carries the transaction out while it is being sent to.
+    pub took: Duration,
 }
 
 /// Why a transaction changed nothing.
@@ -169,10 +174,10 @@ impl<'a> Transaction<'a> {
         if self.decided_at.is_some_and(|decided_at| decided_at != before) {
             return Err(TransactionError::Superseded);
         }
-        let acknowledged = self.send(socket, Ending::Commit)?;
+        let (acknowledged, took) = self.send(socket, Ending::Commit)?;
         let generation = socket.generation()?;
         if acknowledged || generation != before {
-            Ok(Committed { generation, acknowledged })
+            Ok(Committed { generation, acknowledged, is_last: acknowledged && generation == before.next(), took })
         } else {
             Err(TransactionError::Unconfirmed)
         }
@@ -186,8 +191,8 @@ impl<'a> Transaction<'a> {
         self.send(socket, Ending::Abort).map(|_| ())
     }
 
-    /// Sends the batch as one datagram. Tells whether the kernel acknowledged its end.
-    fn send(&self, socket: &mut Socket, ending: Ending) -> Result<bool, TransactionError> {
+    /// Sends the batch as one datagram. Tells whether the kernel acknowledged its end, and how long it took over it.
+    fn send(&self, socket: &mut Socket, ending: Ending) -> Result<(bool, Duration), TransactionError> {
         let first = socket.reserve(u32::try_from(self.range.len() + 2).unwrap_or(u32::MAX));
         let bytes = self.assemble(first, ending)?;
         let limit = socket.make_room(bytes.len())?;
@@ -195,12 +200,14 @@ impl<'a> Transaction<'a> {
         if bytes.len() > limit {
             return Err(too_large);
         }
+        let start = Instant::now();
         socket.send(&bytes).map_err(|errno| match errno {
             Errno::EMSGSIZE => too_large,
             errno => KernelError::Call { doing: "send the transaction", errno }.into(),
         })?;
+        let took = start.elapsed();
         let (acknowledged, rejections) = self.answers(socket, first)?;
-        Self::failure(rejections).map_or(Ok(acknowledged), Err)
+        Self::failure(rejections).map_or(Ok((acknowledged, took)), Err)
     }
 
     fn failure(rejections: Vec<Rejection>) -> Option<TransactionError> {
@@ -348,7 +355,7 @@ mod tests {
             let sent = Transaction::new(&messages).decided_at(stale).send(&mut socket, Ending::Commit);
             assert!(matches!(sent, Err(TransactionError::Superseded)), "{sent:?}");
             assert_eq!(socket.generation().unwrap(), now);
-            assert!(Transaction::new(&messages).decided_at(now).send(&mut socket, Ending::Commit).unwrap());
+            assert!(Transaction::new(&messages).decided_at(now).send(&mut socket, Ending::Commit).unwrap().0);
         })
         .join()
         .unwrap();

@@ -304,6 +304,14 @@ impl Request {
         self
     }
 
+    /// Appends attributes that are written already.
+    #[must_use]
+    pub fn with_raw(mut self, attributes: &[u8]) -> Self {
+        self.bytes.extend_from_slice(attributes);
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+        self
+    }
+
     /// Appends a string, with the NUL that the kernel wants.
     #[must_use]
     pub fn with_text(self, kind: u16, value: &str) -> Self {

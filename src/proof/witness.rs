@@ -80,7 +80,6 @@ pub fn witness(space: &Space, set: &Set, path: Path) -> Result<Option<Witness>> 
     let set = plainest(space, set.clone(), path)?;
     let Some(member) = set.member() else { return Ok(None) };
     let family = if space.family(Family::V6)?.has(&member) { Family::V6 } else { Family::V4 };
-    let address = |field| pick_address(space.values(&member, field, family), family);
     let part = if space.parts(Parts::LATER)?.has(&member) {
         Part::Later
     } else if space.parts(Parts::FIRST)?.has(&member) {
@@ -88,7 +87,9 @@ pub fn witness(space: &Space, set: &Set, path: Path) -> Result<Option<Witness>> 
     } else {
         Part::Whole
     };
-    let ends = [Side::Source, Side::Destination].map(|side| address(Field::Address(side)));
+    let ends = [Side::Source, Side::Destination].map(|side| space.values(&member, Field::Address(side), family));
+    let is_loopback = [Way::In, Way::Out].iter().any(|way| space.name(&member, *way).as_deref() == Some(LOOPBACK));
+    let ends = if is_loopback { ends.map(|end| pick_address(end, family, None)) } else { pick_apart(ends, family) };
     Ok(Some(Witness {
         path,
         family,
@@ -168,21 +169,29 @@ fn headers(space: &Space, member: &Member, family: Family, [source, destination]
     format!("{protocol} {from} > {to}{flags}")
 }
 
-/// Addresses that examples use, if one of them is in the range; else its first.
-fn pick_address((first, last): (u128, u128), family: Family) -> IpAddr {
+/// Two addresses, and not the same one where there is another: only over loopback does a host talk with itself.
+fn pick_apart([source, destination]: [(u128, u128); 2], family: Family) -> [IpAddr; 2] {
+    let from = pick_address(source, family, None);
+    let to = pick_address(destination, family, Some(from));
+    if from == to { [pick_address(source, family, Some(to)), to] } else { [from, to] }
+}
+
+/// Addresses that examples use, if one of them is in the range; else its first that is not `other`.
+fn pick_address((first, last): (u128, u128), family: Family, other: Option<IpAddr>) -> IpAddr {
     let usual: &[u128] = match family {
         Family::V4 => &[0xc633_6407, 0xcb00_7105, 0xc000_0250],
-        Family::V6 => &[0x2001_0db8_0000_0000_0000_0000_0000_0007],
+        Family::V6 => &[0x2001_0db8_0000_0000_0000_0000_0000_0007, 0x2001_0db8_0000_0000_0000_0000_0000_0005],
     };
-    let value = usual.iter().copied().find(|value| first <= *value && *value <= last).unwrap_or(if first == 0 {
-        last.min(1)
-    } else {
-        first
-    });
-    match family {
-        Family::V4 => Ipv4Addr::from_bits(u32::try_from(value).unwrap_or(u32::MAX)).into(),
-        Family::V6 => Ipv6Addr::from_bits(value).into(),
-    }
+    let plain = if first == 0 { last.min(1) } else { first };
+    let address = |value: u128| -> IpAddr {
+        match family {
+            Family::V4 => Ipv4Addr::from_bits(u32::try_from(value).unwrap_or(u32::MAX)).into(),
+            Family::V6 => Ipv6Addr::from_bits(value).into(),
+        }
+    };
+    let usual = usual.iter().copied().chain([plain, plain.saturating_add(1)]);
+    let mut fitting = usual.filter(|value| first <= *value && *value <= last).map(address);
+    fitting.find(|found| Some(*found) != other).unwrap_or(address(plain))
 }
 
 fn pick_port((first, last): (u128, u128)) -> u16 {
@@ -216,7 +225,7 @@ fn notes(space: &Space, member: &Member, path: Path, family: Family) -> Result<V
         notes.push("untracked when it was sent over loopback".to_string());
     }
     if space.translated(Side::Destination)?.has(member) {
-        let address = pick_address(space.values(member, Field::OriginalAddress, family), family);
+        let address = pick_address(space.values(member, Field::OriginalAddress, family), family, None);
         let port = pick_port(space.values(member, Field::OriginalPort, family));
         notes.push(format!("translated by destination NAT from {address} port {port}"));
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::clock::{KernelLife, ProcessId, since_boot};
+use super::remembered::Remembered;
 use crate::kernel::sizing::Former;
 
 /// The version of the state directory that this fwc writes.
@@ -32,6 +33,9 @@ pub struct Account {
     pub pending: Option<Pending>,
     /// What a boot loads.
     pub confirmed: Option<Confirmed>,
+    /// The loaded table, if it was read back and nothing is known to have changed since. See [`super::remembered`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remembered: Option<Remembered>,
     /// While loading: the account as it was, should the load not happen.
     pub before: Option<Box<Account>>,
 }
@@ -57,7 +61,7 @@ pub struct Applied {
     pub spec: String,
     /// SHA-256 of its texts.
     pub spec_sha256: String,
-    /// The identity of the table, which the table's comment carries too.
+    /// The identity of the table, which the table's signature carries too.
     pub identity: String,
     /// When, in seconds since 1970.
     pub at: u64,
@@ -155,6 +159,7 @@ impl Account {
             previous: None,
             pending: None,
             confirmed: None,
+            remembered: None,
             before: None,
         }
     }
@@ -171,6 +176,7 @@ impl Account {
         files.extend(self.confirmed.iter().chain(confirmed).map(|confirmed| confirmed.file.clone()));
         // The texts of an apply that may yet be confirmed.
         files.extend(self.applied.iter().map(|applied| texts_file(applied.number)));
+        files.extend(self.remembered.iter().map(|remembered| remembered.file.clone()));
         files.extend(self.before.iter().flat_map(|before| before.files()));
         files
     }
@@ -188,6 +194,7 @@ impl Account {
     pub fn undone(&mut self) {
         self.stage = Stage::Settled;
         self.pending = None;
+        self.remembered = None;
         self.before = None;
         if let Some(previous) = self.previous.take() {
             self.applied = previous.applied;
@@ -212,4 +219,10 @@ pub fn texts_file(number: u64) -> String {
 #[must_use]
 pub fn previous_file(number: u64) -> String {
     format!("previous-{number}")
+}
+
+/// The file with the table that an apply loaded.
+#[must_use]
+pub fn loaded_file(number: u64) -> String {
+    format!("loaded-{number}")
 }

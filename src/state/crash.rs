@@ -13,6 +13,7 @@ pub const STEPS: &[&str] = &[
     "sized",
     "loaded",
     "verified",
+    "remembered",
     "settled-half",
     "settled-written",
     "confirm-half",

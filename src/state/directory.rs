@@ -21,7 +21,9 @@ use super::{StateError, crash};
 /// Where it is unless FWC_STATE_DIR says otherwise.
 const DEFAULT: &str = "/var/lib/fwc";
 /// The account's file.
-const ACCOUNT: &str = "account.json";
+pub const ACCOUNT: &str = "account.json";
+/// What becomes of it when it is damaged.
+const DAMAGED: &str = "account.json.damaged";
 /// What is given up when the disk is full, and its size: an account has about 3 KiB.
 const SPARE: &str = "spare";
 const SPARE_BYTES: usize = 16 * 1024;
@@ -164,6 +166,18 @@ impl Directory {
         Ok(())
     }
 
+    /// Keeps a damaged account under another name, for who wants to read it.
+    ///
+    /// # Errors
+    /// It cannot be renamed.
+    pub fn set_account_aside(&self) -> Result<(), StateError> {
+        let path = self.path.join(ACCOUNT);
+        match fs::rename(&path, self.path.join(DAMAGED)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(StateError::Io(path, error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Keeps a few KiB for a disk that will be full.
     ///
     /// # Errors
@@ -243,7 +257,8 @@ impl Directory {
         let wanted: BTreeSet<String> = account.files();
         for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let ours = name.starts_with("previous-") || name.starts_with("spec-") || name.ends_with(".new");
+            let starts = ["previous-", "loaded-", "spec-"];
+            let ours = starts.iter().any(|start| name.starts_with(start)) || name.ends_with(".new");
             if ours && !wanted.contains(&name) {
                 let _ = fs::remove_file(entry.path());
             }

@@ -13,6 +13,8 @@ pub enum StateError {
     Busy(PathBuf),
     /// Others could have written what is there.
     Unsafe(PathBuf, &'static str),
+    /// It speaks of the ruleset of another network namespace.
+    OtherNamespace(PathBuf),
     /// A file does not hold what it should.
     Corrupt(PathBuf, String),
     /// The kernel could not be asked.
@@ -43,6 +45,9 @@ impl fmt::Display for StateError {
             StateError::Io(path, error) => write!(f, "{}: {error}", path.display()),
             StateError::Busy(path) => write!(f, "{}: another fwc is at work", path.display()),
             StateError::Unsafe(path, why) => write!(f, "{}: {why}", path.display()),
+            StateError::OtherNamespace(path) => {
+                write!(f, "{}: it is of another network namespace", path.display())
+            }
             StateError::Corrupt(path, why) => write!(f, "{} is damaged: {why}", path.display()),
             StateError::Kernel(error) => error.fmt(f),
             StateError::Restore(error) => write!(f, "the former table could not be put back: {error}"),

@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::account::{Account, Applied, FormerTable, Pending, Previous, Sizing, Stage, previous_file, texts_file};
+use super::account::{
+    Account, Applied, FormerTable, Pending, Previous, Sizing, Stage, loaded_file, previous_file, texts_file,
+};
 use super::clock::{KernelLife, ProcessId, host_namespace, since_boot, unix_now};
+use super::remembered::Remembered;
 use super::{Directory, Lock, StateError, crash};
+use crate::kernel::messages::Messages;
 use crate::kernel::snapshot::Former;
+use crate::kernel::socket::Generation;
 use crate::source::Texts;
 
 /// The file in which the watchdog says that it is ready.
@@ -36,13 +41,22 @@ pub struct Intent<'a> {
     /// The texts.
     pub texts: &'a Texts,
     /// What stands there now.
-    pub former: &'a Former,
+    pub former: Standing<'a>,
     /// Settings that will be changed, with their values of now.
     pub sizing: Sizing,
     /// In how many seconds it has to be confirmed, if it has to be.
     pub within: Option<u32>,
     /// Whether the spec is only loaded again, as after a boot: what can be undone then stays what it was.
     pub again: bool,
+}
+
+/// What an apply finds in its place.
+#[derive(Debug, Clone, Copy)]
+pub enum Standing<'a> {
+    /// It was read from the kernel.
+    Read(&'a Former),
+    /// It is the table that is remembered.
+    Remembered(&'a Remembered),
 }
 
 /// The process that will roll back.
@@ -80,14 +94,25 @@ impl Journal {
         Ok(journal)
     }
 
+    /// Takes the lock of a directory whose account is damaged or gone, with an account from elsewhere. The damaged one is kept beside it.
+    ///
+    /// # Errors
+    /// The directory cannot be used, or another fwc is at work for longer than `patience`.
+    pub fn instead_of_damaged(directory: Directory, account: Account, patience: Duration) -> Result<Self, StateError> {
+        let lock = directory.lock(patience)?;
+        directory.set_account_aside()?;
+        let journal = Journal { directory, account, _lock: lock };
+        journal.directory.write_account(&journal.account, "", "")?;
+        Ok(journal)
+    }
+
     /// Two namespaces with one account would undo each other's applies.
     fn is_of_this_namespace(&self) -> Result<(), StateError> {
         let (here, there) = (KernelLife::here(), &self.account.kernel);
         let is_other = here.boot == there.boot && here.namespace != there.namespace;
         let is_host = || host_namespace() == Some(there.namespace);
         if is_other && (is_host() || self.watchdog().is_some()) {
-            let why = "it is of another network namespace: use `--netns NAME`, or another FWC_STATE_DIR";
-            return Err(StateError::Unsafe(self.directory.path().to_path_buf(), why));
+            return Err(StateError::OtherNamespace(self.directory.path().to_path_buf()));
         }
         Ok(())
     }
@@ -142,9 +167,13 @@ impl Journal {
             return Ok(before.previous.clone());
         }
         let table = match intent.former {
-            Former::Nothing => FormerTable::Nothing,
-            Former::Lost(why) => FormerTable::Lost(why.clone()),
-            Former::Table(messages, identity) => {
+            // It is on the disk since it was loaded.
+            Standing::Remembered(Remembered { file, identity, .. }) => {
+                FormerTable::Table { file: file.clone(), identity: identity.clone() }
+            }
+            Standing::Read(Former::Nothing) => FormerTable::Nothing,
+            Standing::Read(Former::Lost(why)) => FormerTable::Lost(why.clone()),
+            Standing::Read(Former::Table(messages, identity)) => {
                 let file = previous_file(number);
                 self.directory.write(&file, &messages.bytes)?;
                 FormerTable::Table { file, identity: identity.to_string() }
@@ -173,6 +202,23 @@ impl Journal {
         self.account = account;
         self.directory.tidy(&self.account);
         Ok(())
+    }
+
+    /// Keeps the messages of the apply that is under way, for [`Journal::remember`], and gives whether there is room for them. Until then no account
+    /// speaks of the file.
+    #[must_use]
+    pub fn keep(&self, messages: &Messages) -> bool {
+        let applied = self.account.applied.as_ref();
+        applied.is_some_and(|applied| self.directory.write(&loaded_file(applied.number), &messages.bytes).is_ok())
+    }
+
+    /// Remembers the table whose messages have been kept: it was read back at this generation. [`Journal::settle`] writes that down.
+    pub fn remember(&mut self, generation: Generation) {
+        self.account.remembered = self.account.applied.as_ref().map(|applied| Remembered {
+            file: loaded_file(applied.number),
+            identity: applied.identity.clone(),
+            generation: generation.0,
+        });
     }
 
     /// The apply did not happen. Where that cannot be written, the next command will find out from the kernel.

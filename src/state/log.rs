@@ -17,7 +17,10 @@ const PRIORITY: u32 = (3 << 3) | 4;
 /// Writes a line down. A log that cannot be written stops nothing.
 pub fn write(directory: &Directory, line: &str) {
     let path = directory.path().join("log");
-    if let Ok(mut file) = OpenOptions::new().append(true).create(true).mode(0o600).open(path) {
+    // Not through a link: others may have come to write to the directory.
+    let nofollow = nix::libc::O_NOFOLLOW;
+    let mut options = OpenOptions::new();
+    if let Ok(mut file) = options.append(true).create(true).mode(0o600).custom_flags(nofollow).open(path) {
         let _ = writeln!(file, "{} {line}", clock::date(clock::unix_now()));
     }
     send(Path::new(SYSLOG), line);

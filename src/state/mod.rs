@@ -6,7 +6,9 @@
 //!
 //! ```text
 //! account.json     what was applied last, what stood there before, what is pending, what is confirmed
+//! account.json.damaged  an account that could not be read, kept for who wants to look into it
 //! previous-N       the former table, as netlink messages that make it again
+//! loaded-N         the table that apply N loaded, in the same form, once it was read back: where it is large, the former table of apply N + 1
 //! spec-N.json      the texts of the spec of apply N with its set files
 //! watchdog.json    the process that will roll back apply N: written by itself, once it is ready
 //! spare            a few KiB that are given up when the disk is full, so that a confirm or a rollback can still be written down
@@ -19,8 +21,9 @@
 //! 1. the texts and the former table are written beside the account;
 //! 2. the account says `loading`, and keeps the account from before;
 //! 3. the watchdog starts, where the apply is to be confirmed;
-//! 4. the kernel takes the transaction;
-//! 5. the account says `settled`.
+//! 4. the kernel takes the transaction, and meanwhile what it is sent is written beside the account;
+//! 5. the table is read back;
+//! 6. the account says `settled`, and that this is the loaded table.
 //!
 //! Whoever comes next and finds `loading` asks the kernel: a table that carries the signature of the new rules was loaded, anything else means that
 //! the account from before still holds. A rollback is written down as begun before it is done, and doing it twice does no harm.
@@ -35,6 +38,7 @@ pub mod error;
 pub mod journal;
 pub mod log;
 pub mod plan;
+pub mod remembered;
 pub mod undo;
 
 pub use account::{Account, Applied, Confirmed, FormerTable, Pending, Previous, Sizing, Stage};

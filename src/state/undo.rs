@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use super::account::{Account, FormerTable, Sizing, Stage};
 use super::clock::KernelLife;
 use super::journal::Journal;
-use super::{StateError, crash, log};
+use super::{Directory, StateError, crash, log};
 use crate::backend::nft::Program;
+use crate::kernel::messages::Messages;
 use crate::kernel::sizing::{self, Former};
 use crate::kernel::snapshot::{messages_of, restore, restore_nothing};
 use crate::kernel::socket::Socket;
@@ -55,6 +56,57 @@ impl Healed {
     }
 }
 
+/// What a rollback puts back, read from the disk: it may be needed when the disk no longer has it.
+#[derive(Debug)]
+pub struct FormerState {
+    /// The messages that make the former table again; none where there was none.
+    table: Option<Messages>,
+    sizing: Sizing,
+}
+
+impl FormerState {
+    /// Reads what the last apply of an account found.
+    ///
+    /// # Errors
+    /// The former table was not kept, or cannot be read.
+    pub fn read(directory: &Directory, account: &Account) -> Result<Self, StateError> {
+        let Some(previous) = &account.previous else {
+            return Err(StateError::Lost("nothing was applied since".to_string()));
+        };
+        let table = match &previous.table {
+            FormerTable::Lost(why) => return Err(StateError::Lost(why.clone())),
+            FormerTable::Nothing => None,
+            FormerTable::Table { file, .. } => {
+                let path = directory.path().join(file);
+                let bytes = directory.read(file)?;
+                let bytes = bytes.ok_or_else(|| StateError::Corrupt(path.clone(), "it is gone".to_string()))?;
+                Some(messages_of(bytes).map_err(|why| StateError::Corrupt(path, why.to_string()))?)
+            }
+        };
+        Ok(FormerState { table, sizing: previous.sizing.clone() })
+    }
+
+    /// Puts it back, and gives the settings that could not be written back. The account is not touched.
+    ///
+    /// # Errors
+    /// The kernel does not take the former table; nothing has changed.
+    pub fn put_back(&self, directory: &Directory, socket: &mut Socket, why: &str) -> Result<Vec<String>, StateError> {
+        match &self.table {
+            Some(messages) => restore(messages, socket),
+            None => restore_nothing(socket),
+        }
+        .map_err(StateError::Restore)?;
+        crash::point("restored");
+        let unset = write_back(&self.sizing);
+        let now = if self.table.is_some() { "the former table is back" } else { "no table is loaded, as before" };
+        log::write(directory, &format!("rolled back: {why}; {now}"));
+        for setting in &unset {
+            log::write(directory, &format!("{setting} could not be set back"));
+        }
+        Ok(unset)
+    }
+}
+
 impl Journal {
     /// Whether there is an apply that can be undone.
     #[must_use]
@@ -67,41 +119,25 @@ impl Journal {
     /// # Errors
     /// The former table was not kept, cannot be read, or the kernel does not take it; nothing has changed.
     pub fn roll_back(&mut self, socket: &mut Socket, why: &str) -> Result<Undone, StateError> {
-        let (messages, sizing) = match &self.account.previous {
-            None => return Err(StateError::Lost("nothing was applied since".to_string())),
-            Some(previous) => match &previous.table {
-                FormerTable::Lost(why) => return Err(StateError::Lost(why.clone())),
-                FormerTable::Nothing => (None, previous.sizing.clone()),
-                FormerTable::Table { file, .. } => {
-                    let path = self.directory.path().join(file);
-                    let bytes = self.directory.read(file)?;
-                    let bytes = bytes.ok_or_else(|| StateError::Corrupt(path.clone(), "it is gone".to_string()))?;
-                    let messages = messages_of(bytes).map_err(|why| StateError::Corrupt(path, why.to_string()))?;
-                    (Some(messages), previous.sizing.clone())
-                }
-            },
-        };
+        let former = FormerState::read(&self.directory, &self.account)?;
+        self.roll_back_to(&former, socket, why)
+    }
+
+    /// The same for whoever has read the former state already.
+    ///
+    /// # Errors
+    /// The kernel does not take the former table; nothing has changed.
+    pub fn roll_back_to(&mut self, former: &FormerState, socket: &mut Socket, why: &str) -> Result<Undone, StateError> {
         self.account.stage = Stage::RollingBack;
         // On a disk that cannot be written the rules matter more than the account.
         let _ = self.directory.write_account(&self.account, "undo-half", "undo-written");
-        match &messages {
-            Some(messages) => restore(messages, socket),
-            None => restore_nothing(socket),
-        }
-        .map_err(StateError::Restore)?;
-        crash::point("restored");
-        let unset = write_back(&sizing);
-        let table = if messages.is_some() { "the former table is back" } else { "no table is loaded, as before" };
-        log::write(&self.directory, &format!("rolled back: {why}; {table}"));
-        for setting in &unset {
-            log::write(&self.directory, &format!("{setting} could not be set back"));
-        }
+        let unset = former.put_back(&self.directory, socket, why)?;
         self.account.undone();
         let unwritten = self.directory.write_account(&self.account, "undone-half", "undone-written").err();
         if unwritten.is_none() {
             self.directory.tidy(&self.account);
         }
-        Ok(Undone { table: messages.is_some(), unset, unwritten })
+        Ok(Undone { table: former.table.is_some(), unset, unwritten })
     }
 
     /// Puts right what a crash left behind: an apply or a rollback that was killed, a pending apply whose time is over.
@@ -150,15 +186,15 @@ impl Journal {
             None => {}
         }
         self.account.kernel = here;
+        self.account.remembered = None;
         unfinished.then_some(Healed::Restarted)
     }
 
     /// Asks the kernel what became of an apply that was killed: its table carries its signature.
     fn finish(&mut self, socket: &mut Socket) -> Result<Healed, StateError> {
-        let live = table::live(socket)?;
-        let comment = live.and_then(|live| live.comment);
+        let signature = table::signature(socket)?;
         let identity = self.account.applied.as_ref().map_or("", |applied| applied.identity.as_str());
-        let loaded = comment.and_then(|comment| Program::is_signed_with(&comment, identity)) == Some(true);
+        let loaded = signature.and_then(|signature| Program::is_signed_with(&signature, identity)) == Some(true);
         let healed = if loaded { Healed::Finished } else { Healed::NotLoaded };
         if loaded {
             self.settle()?;

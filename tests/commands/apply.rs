@@ -34,6 +34,25 @@ fn apply_says_what_it_did() {
 }
 
 #[test]
+fn the_time_to_confirm_is_typed_in_any_unit() {
+    let namespace = Namespace::new("time");
+    let spec = Spec::new(WEB);
+    for (time, seconds) in [("90", 90), ("90s", 90), ("1m30s", 90), ("2h", 7200)] {
+        let ran = ended(try_apply(&namespace, &spec, &["--format", "json", "--confirm-within", time]), 0);
+        assert_eq!(json(&ran.stdout)["confirm"]["within"], seconds, "{time}");
+        let words = ["rollback", "--netns", namespace.name()];
+        namespace.fwc(&words).expect_success("rollback");
+    }
+    for time in ["30s1m", "1m30", "soon", "1.5h"] {
+        let ran = ended(try_apply(&namespace, &spec, &["--confirm-within", time]), 2);
+        assert!(ran.stdout.is_empty() && ran.stderr.contains("1m30s"), "{ran}");
+    }
+    assert_eq!(namespace.ruleset(), "");
+    let help = fwc(&["apply", "--help"]).expect_success("the help");
+    assert!(help.contains("a bare number is seconds"), "{help}");
+}
+
+#[test]
 fn a_wrong_spec_loads_nothing_and_an_odd_one_loads() {
     let namespace = Namespace::new("wrong");
     let ran = ended(try_apply(&namespace, &Spec::new(WRONG), &["--format", "json"]), 1);
@@ -143,7 +162,10 @@ fn remove_deletes_what_fwc_loaded_and_nothing_else() {
     assert_eq!(namespace.ruleset(), others);
     ended(try_apply(&namespace, &Spec::new(WEB), &[]), 0);
     let remove = || json(&ended(fwc(&["remove", "--netns", namespace.name(), "--format", "json"]), 0).stdout);
-    assert_eq!(remove(), serde_json::json!({"format": "fwc-remove", "version": 1, "removed": true}));
+    assert_eq!(
+        remove(),
+        serde_json::json!({"format": "fwc-remove", "version": 1, "removed": true, "ended_trial": null})
+    );
     assert_eq!(namespace.ruleset(), others);
     assert_eq!(remove()["removed"], false);
     assert_eq!(namespace.ruleset(), others);

@@ -172,3 +172,40 @@ fn a_large_set_goes_to_a_file_for_ipset() {
     assert_eq!(sets, fwc(&["compile", &spec.path(), "-t", "ipset"]).expect_success("fwc compile"));
     assert_eq!(sets.lines().filter(|line| line.starts_with("add ") && line.contains("198.")).count(), 2_000);
 }
+
+#[test]
+fn what_the_spec_was_read_from_is_not_written_over() {
+    let sets = "sets: {bad: {file: rules.v4}, worse: {file: out.ipset}}\nblock: [$bad, $worse]\n";
+    let large: String = (0..5000).map(|number| format!("10.{}.{}.1\n", number / 250, number % 250)).collect();
+    let text = format!("{sets}{WEB}");
+    let spec = Spec::new(&text).file("rules.v4", "192.0.2.1\n").file("out.ipset", &large);
+    let beside = |name: &str| spec.path().replace("spec.yaml", name);
+    std::os::unix::fs::symlink(spec.path(), beside("link")).expect("a link");
+    let path = spec.path();
+    let (folder, link) = (beside(""), beside("link"));
+    let targets = [
+        ["--target", "nft", "-o", &path],
+        ["--target", "nft", "-o", &link],
+        ["--target", "iptables", "-o", &beside("rules.v4")],
+        // The file for ipset goes beside that of the rules.
+        ["--target", "iptables", "-o", &beside("out.rules")],
+        // All artifacts, among them one of the name of a set file.
+        ["--target", "nft", "-o", &folder],
+    ];
+    let before = names(Path::new(&folder));
+    for words in targets {
+        let ran = ended(fwc(&[&["compile", &path], &words[..]].concat()), 1);
+        assert!(ran.stdout.is_empty() && ran.stderr.contains("FWC530"), "{words:?}: {ran}");
+        assert_eq!(names(Path::new(&folder)), before, "{words:?}");
+        assert_eq!(fs::read_to_string(&path).expect("the spec"), text, "{words:?}");
+        assert_eq!(fs::read_to_string(beside("rules.v4")).expect("the set"), "192.0.2.1\n", "{words:?}");
+        assert_eq!(fs::read_to_string(beside("out.ipset")).expect("the set"), large, "{words:?}");
+    }
+    // As one of the files of a directory.
+    fs::remove_file(&link).expect("the link");
+    let ran = ended(fwc(&["compile", &folder, "--target", "nft", "-o", &beside("more.yaml")]), 1);
+    assert!(ran.stderr.contains("FWC530") && !Path::new(&beside("more.yaml")).exists(), "{ran}");
+    // Anything else is replaced, as ever.
+    fs::write(beside("old.nft"), "old\n").expect("an old file");
+    fwc(&["compile", &path, "--target", "nft", "-o", &beside("old.nft")]).expect_success("over another file");
+}

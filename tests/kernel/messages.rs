@@ -58,7 +58,7 @@ impl Builder {
 
     fn table(&mut self) {
         self.push("the table", 0, CREATE, |request| {
-            request.with_text(1, "fwc").with_be32(2, 0).with(6, &comment(0, "fwc 0.1.0 sha256:00"))
+            request.with_text(1, "fwc").with_be32(2, 0).with(6, &comment(0, "made by hand"))
         });
     }
 

@@ -47,7 +47,6 @@ impl Run<'_> {
                 continue;
             }
             match &rule.verdict {
-                Verdict::Continue => {}
                 Verdict::Notrack => self.tracking = Tracking::Untracked,
                 Verdict::Return => return None,
                 Verdict::Drop => return Some(Fate::Drop),

@@ -78,6 +78,7 @@ fn an_apply_that_dies_at_a_step() {
         "sized",
         "loaded",
         "verified",
+        "remembered",
         "settled-half",
         "settled-written",
     ];

@@ -199,7 +199,9 @@ fn without_its_watchdog_the_next_command_rolls_back() {
 fn a_watchdog_that_is_gone_early_is_told() {
     let (host, before) = Host::with_old("early");
     host.apply_within("10m");
-    signal(host.watchdog(), Signal::SIGKILL);
+    let watchdog = host.watchdog();
+    signal(watchdog, Signal::SIGKILL);
+    eventually("its end", || !is_alive(watchdog));
     let status = host.fwc(&["status"]);
     assert!(status.stdout.contains("but the process for it is gone: `fwc rollback` does it now"), "{status}");
     host.fwc(&["rollback"]).expect_success("rollback");
@@ -240,7 +242,8 @@ fn remove_ends_what_is_pending() {
     let (host, _) = Host::with_old("remove");
     host.apply_within("10m");
     let watchdog = host.watchdog();
-    host.fwc(&["remove"]).expect_success("remove");
+    let told = host.fwc(&["remove"]).expect_success("remove");
+    assert!(told.contains("its trial ends here"), "{told}");
     eventually("the end of the watchdog", || !is_alive(watchdog));
     assert!(!host.rules().contains("inet fwc") && host.rules().contains("table ip other"));
     host.agrees(None);

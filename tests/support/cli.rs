@@ -39,11 +39,11 @@ impl Spec {
     }
 }
 
-/// `fwc` with these words, in an environment that holds nothing of the person's who runs the tests.
+/// `fwc` with these words, in an environment that holds nothing of the person's who runs the tests. What changes anything needs a FWC_STATE_DIR.
 pub fn command(words: &[&str]) -> Command {
     let mut command = tools::command([env!("CARGO_BIN_EXE_fwc")]);
     command.args(words).env("NO_COLOR", "1");
-    for name in ["SSH_CONNECTION", "FWC_STATE_DIR", "RUST_BACKTRACE"] {
+    for name in ["SSH_CONNECTION", "RUST_BACKTRACE"] {
         command.env_remove(name);
     }
     command

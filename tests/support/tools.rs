@@ -105,11 +105,15 @@ fn whole(file: &mut File) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// The state directory of an fwc, started directly or by what a test starts, for which the test names none. Nobody, not even root, can make it: what
+/// needs a state is refused, instead of leaving it in the machine's own directory.
+pub const NO_STATE: &str = "/proc/a-test-names-its-state-directory";
+
 /// A command by its words, with the tools' search path.
 pub fn command<A: AsRef<OsStr>>(words: impl IntoIterator<Item = A>) -> Command {
     let mut words = words.into_iter();
     let mut command = Command::new(words.next().expect("a command has a first word"));
-    command.args(words).env("PATH", path()).env("LC_ALL", "C");
+    command.args(words).env("PATH", path()).env("LC_ALL", "C").env("FWC_STATE_DIR", NO_STATE);
     command
 }
 
@@ -134,4 +138,17 @@ pub fn run(command: &mut Command, input: &str) -> Ran {
     let mut started = start(command, input);
     let status = started.child.wait().expect("the command can be waited for");
     started.collect(status)
+}
+
+/// A listing of nft's with the elements of each set in order: in a hash they have none.
+pub fn sorted_elements(listing: &str) -> String {
+    let mut parts = listing.split("elements = {");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (elements, rest) = part.split_once('}').expect("the end of a set");
+        let mut elements: Vec<&str> = elements.split(',').map(str::trim).collect();
+        elements.sort_unstable();
+        text.push_str(&format!("elements = {{ {} }}{rest}", elements.join(", ")));
+    }
+    text
 }

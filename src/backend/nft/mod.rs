@@ -3,12 +3,13 @@
 //! `plan` decides how a ruleset becomes sets and few rules, so that the cost per packet does not grow with the number of services; the
 //! [`Program`] that it makes can be written as `nft -f` text (`text`) or as netlink messages ([`netlink`]). Both say the same.
 
+pub mod key_type;
 pub mod netlink;
 mod plan;
 mod program;
 mod text;
 
 pub use program::{
-    Chain, Condition, ConntrackState, Direction, Element, Elements, Field, Program, Rule, Selector, Set, SetId, Side,
-    TABLE, Value, Verdict,
+    Chain, Condition, ConntrackState, Direction, Element, Elements, Field, Program, Rule, SIGNATURE, Selector, Set,
+    SetId, Side, TABLE, TABLE_COMMENT, Value, Verdict,
 };

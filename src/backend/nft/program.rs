@@ -11,42 +11,50 @@ use crate::spec::Fate;
 /// The name of fwc's table. Its family is inet.
 pub const TABLE: &str = "fwc";
 
+/// The table's comment, the same for every spec and version: the kernel cannot change it (`nf_tables_updtable` knows flags alone), so that it must not
+/// stand in the way of an update.
+pub const TABLE_COMMENT: &str = "made by fwc: change the spec and apply it again";
+
+/// The chain whose comment is the signature. It has no hook and no rules, nothing jumps to it, and it is the last chain, so that an update can
+/// delete it and make it anew at the same place.
+pub const SIGNATURE: &str = "signature";
+
 /// The whole table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
-    /// The table's comment: `fwc VERSION spec:HASH rules:IDENTITY`, both in their first 32 hex digits. The identity is zeroes until
-    /// [`Program::sign`].
-    pub comment: String,
+    /// What the table is signed with, as the comment of the chain [`SIGNATURE`]: `fwc VERSION spec:HASH rules:IDENTITY`, both in their first 32 hex
+    /// digits. The identity is zeroes until [`Program::sign`].
+    pub signature: String,
     /// Named sets, by [`SetId`].
     pub sets: Vec<Set>,
     /// Chains; one that others jump to stands before them.
     pub chains: Vec<Chain>,
 }
 
-/// How many hex digits of a hash the table's comment carries: it is limited to 128 bytes.
+/// How many hex digits of a hash the signature carries: a comment is limited to 128 bytes.
 const DIGITS: usize = 32;
 /// What stands before the identity.
 const IDENTITY: &str = " rules:";
 
-/// The comment of a table that is not signed yet.
-pub(super) fn comment(version: &str, spec_hash: &str) -> String {
+/// The signature of a table that is not signed yet.
+pub(super) fn signature(version: &str, spec_hash: &str) -> String {
     let hash: String = spec_hash.chars().take(DIGITS).collect();
     format!("fwc {version} spec:{hash}{IDENTITY}{}", "0".repeat(DIGITS))
 }
 
 impl Program {
-    /// Writes into the table's comment what the table will be once it is loaded (in hex), so that anybody can tell later whether it still is.
+    /// Writes into the signature what the table will be once it is loaded (in hex), so that anybody can tell later whether it still is.
     pub fn sign(&mut self, identity: &str) {
         let identity: String = identity.chars().take(DIGITS).collect();
-        if let Some((start, _)) = self.comment.rsplit_once(IDENTITY) {
-            self.comment = format!("{start}{IDENTITY}{identity:0<DIGITS$}");
+        if let Some((start, _)) = self.signature.rsplit_once(IDENTITY) {
+            self.signature = format!("{start}{IDENTITY}{identity:0<DIGITS$}");
         }
     }
 
-    /// Whether a table's comment carries this identity; `None` where it carries none.
+    /// Whether a signature carries this identity; `None` where it carries none.
     #[must_use]
-    pub fn is_signed_with(comment: &str, identity: &str) -> Option<bool> {
-        let (_, signed) = comment.rsplit_once(IDENTITY)?;
+    pub fn is_signed_with(signature: &str, identity: &str) -> Option<bool> {
+        let (_, signed) = signature.rsplit_once(IDENTITY)?;
         Some(!signed.is_empty() && identity.starts_with(signed))
     }
 }
@@ -76,11 +84,13 @@ pub struct Set {
 const SIZED: usize = 512;
 
 impl Set {
-    /// The size to declare, in elements, with room for additions; `None` lets the kernel grow the set as it needs.
+    /// The size to declare, in elements, with room for additions: a quarter and more. It goes in steps of a sixteenth to an eighth, so that a few elements
+    /// more or less seldom make another set of it, which would have to be loaded as a whole. `None` lets the kernel grow the set as it needs.
     #[must_use]
     pub fn size(&self) -> Option<usize> {
         let count = self.elements.len();
-        (!self.interval && count >= SIZED).then(|| count + count / 4 + 64)
+        let wanted = count + count / 4 + 64;
+        (!self.interval && count >= SIZED).then(|| wanted.next_multiple_of(wanted.next_power_of_two() / 16))
     }
 }
 
@@ -190,8 +200,6 @@ pub struct Rule {
 /// What a rule does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing: the rule only counts.
-    Continue,
     /// `accept`
     Accept,
     /// `drop`

@@ -4,8 +4,8 @@ use std::fmt::{self, Display, Formatter, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::program::{
-    Chain, Condition, ConntrackState, Direction, Element, Elements, Field, Program, Rule, Selector, Set, Side, TABLE,
-    Value, Verdict,
+    Chain, Condition, ConntrackState, Direction, Element, Elements, Field, Program, Rule, SIGNATURE, Selector, Set,
+    Side, TABLE, TABLE_COMMENT, Value, Verdict,
 };
 use crate::net::{AddrRange, Family, Protocol};
 use crate::ruleset::Hook;
@@ -27,9 +27,9 @@ struct Whole<'a>(&'a Program);
 impl Display for Whole<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let program = self.0;
-        writeln!(f, "#!/usr/sbin/nft -f\n# {}\n", program.comment)?;
+        writeln!(f, "#!/usr/sbin/nft -f\n# {}\n", program.signature)?;
         writeln!(f, "table inet {TABLE}\ndelete table inet {TABLE}\n")?;
-        writeln!(f, "table inet {TABLE} {{\n\tcomment \"{}\"", program.comment)?;
+        writeln!(f, "table inet {TABLE} {{\n\tcomment \"{TABLE_COMMENT}\"")?;
         for set in &program.sets {
             writeln!(f)?;
             set_text(f, set)?;
@@ -38,7 +38,7 @@ impl Display for Whole<'_> {
             writeln!(f)?;
             chain_text(f, program, chain)?;
         }
-        writeln!(f, "}}")
+        writeln!(f, "\n\tchain {SIGNATURE} {{\n\t\tcomment \"{}\"\n\t}}\n}}", program.signature)
     }
 }
 
@@ -169,13 +169,10 @@ fn rule_text(f: &mut Formatter<'_>, program: &Program, rule: &Rule) -> fmt::Resu
         write!(f, "{blank}counter")?;
         blank = " ";
     }
-    if rule.verdict != Verdict::Continue {
-        f.write_str(blank)?;
-        verdict_text(f, &rule.verdict)?;
-        blank = " ";
-    }
+    f.write_str(blank)?;
+    verdict_text(f, &rule.verdict)?;
     match &rule.comment {
-        Some(comment) => write!(f, "{blank}comment \"{comment}\""),
+        Some(comment) => write!(f, " comment \"{comment}\""),
         None => Ok(()),
     }
 }
@@ -257,7 +254,6 @@ fn port_word(side: Side) -> &'static str {
 
 fn verdict_text(f: &mut Formatter<'_>, verdict: &Verdict) -> fmt::Result {
     match verdict {
-        Verdict::Continue => Ok(()),
         Verdict::Accept => f.write_str("accept"),
         Verdict::Drop => f.write_str("drop"),
         Verdict::Return => f.write_str("return"),

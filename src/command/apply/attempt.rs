@@ -4,12 +4,14 @@ use std::path::Path;
 
 use super::report::{Confirm, Report};
 use crate::cli::ApplyArgs;
-use crate::command::host::load::{self, Prepared};
+use crate::command::host::load::{self, Prepared, Sent};
 use crate::command::host::nat::Verdict;
 use crate::command::host::sandbox::Sandbox;
 use crate::command::host::sizing::Sized;
-use crate::command::host::undoable::{Undoable, Wanted, netns_words};
+use crate::command::host::undoable::{self, Undoable, Wanted, netns_words};
 use crate::command::host::{self, facts, sizing, stale};
+use crate::command::status::waits;
+use crate::command::waiting;
 use crate::compile::Compiled;
 use crate::diagnostic::{Diagnostic, finding};
 use crate::kernel::socket::{Generation, Socket};
@@ -17,6 +19,7 @@ use crate::kernel::transaction::TransactionError;
 use crate::source::Texts;
 use crate::state::clock::KernelLife;
 use crate::state::plan::SavedPlan;
+use crate::state::remembered::Kept;
 use crate::state::{clock, crash};
 
 /// How often fwc looks again when the ruleset changes between look and load.
@@ -92,9 +95,11 @@ impl Run<'_> {
                     return Err(failure);
                 }
             };
-            match load::commit(work.prepared, work.socket, generation) {
-                Ok(()) => {
-                    let mut report = self.loaded(work, attempt)?;
+            let (prepared, socket) = (work.prepared, &mut *work.socket);
+            let load = |base: Option<&Kept>| load::commit(prepared, base, socket, generation);
+            match work.undoable.keeping(&prepared.messages, load) {
+                Ok(sent) => {
+                    let mut report = self.loaded(work, &sent, attempt)?;
                     report.nat_rules = nat_rules;
                     return Ok(Ended::Done(Box::new(report)));
                 }
@@ -163,7 +168,13 @@ impl Run<'_> {
         found: &mut Vec<Diagnostic>,
     ) -> Result<Ended, Diagnostic> {
         let facts = facts::against(self.compiled, socket, self.arguments.netns.is_some());
-        *found = facts.found;
+        let netns = self.arguments.netns.as_deref();
+        let waits = waits(netns).unwrap_or_else(|error| {
+            found.push(undoable::failure(&error, "an apply is refused"));
+            None
+        });
+        found.extend(waits.as_ref().and_then(|waits| waiting::refusal(waits, netns)));
+        found.extend(facts.found);
         let generation = socket.generation().map_err(|error| host::kernel_failure(&error))?;
         found.extend(self.stale(generation, prepared));
         if self.refused(found) {
@@ -178,6 +189,7 @@ impl Run<'_> {
         let mut report = Report::new("would load", self.compiled, prepared, 1);
         report.sizing = sizes.would_change();
         report.nat_rules = facts.nat_rules;
+        report.pending = waits;
         Ok(Ended::Done(Box::new(report)))
     }
 
@@ -195,14 +207,15 @@ impl Run<'_> {
     }
 
     /// The kernel has taken it. From here on, the sizes belong to the rules that are loaded.
-    fn loaded(&self, work: &mut Work<'_>, attempt: u32) -> Result<Report, Diagnostic> {
+    fn loaded(&self, work: &mut Work<'_>, sent: &Sent, attempt: u32) -> Result<Report, Diagnostic> {
         crash::point("loaded");
         let changes = work.sized.keep();
-        load::verify(work.prepared, work.socket)?;
+        let generation = load::verify(work.prepared, sent, work.socket)?;
         crash::point("verified");
         let mut report = Report::new("loaded", self.compiled, work.prepared, attempt);
         report.sizing = changes;
-        work.undoable.settle()?;
+        report.sent(sent, work.prepared);
+        work.undoable.settle(generation)?;
         report.conntrack_kept = self.arguments.keep_conntrack;
         if !report.conntrack_kept {
             report.stale_entries_deleted = stale::delete(self.compiled, work.socket)?;

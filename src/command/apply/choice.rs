@@ -7,7 +7,7 @@ use crate::command::host::{ownership, undoable};
 use crate::compile::{self, Outcome};
 use crate::diagnostic::{Diagnostic, finding};
 use crate::source::Texts;
-use crate::state::plan::SavedPlan;
+use crate::state::plan::{PlanError, SavedPlan};
 use crate::state::{Directory, StateError, directory};
 
 /// The spec to load.
@@ -25,7 +25,9 @@ pub(super) struct Chosen {
 /// The given spec; at boot only if it is the confirmed one, or if fwc was never used on this host.
 pub(super) fn choose(arguments: &ApplyArgs) -> Result<Chosen, Diagnostic> {
     let failed = |error: StateError| undoable::failure(&error, "nothing was loaded");
-    if let Some(plan) = SavedPlan::read(&arguments.spec).map_err(failed)? {
+    let damaged =
+        |error: PlanError| finding::stale_plan::damaged(&arguments.spec.display().to_string(), &error.to_string());
+    if let Some(plan) = SavedPlan::read(&arguments.spec).map_err(damaged)? {
         return planned(arguments, plan);
     }
     let outcome = compile::check(&arguments.spec);

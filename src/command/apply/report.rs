@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::command::host::load::Prepared;
+use crate::command::host::load::{Prepared, Sent};
 use crate::command::host::nat::Verdict;
 use crate::command::host::sizing::Change;
+use crate::command::status::Waits;
+use crate::command::waiting;
 use crate::compile::Compiled;
 use crate::spec::{Fate, Tracking};
 
@@ -25,6 +27,10 @@ pub(super) struct Report {
     elements: usize,
     /// Bytes of the one transaction.
     bytes: usize,
+    /// Whether it held only what differs from the table before, so that the counters of the rest go on.
+    update: bool,
+    /// How long the kernel took to carry it out, in microseconds. Nothing was carried out where this is 0.
+    transaction_microseconds: u64,
     /// How often the ruleset was looked at before it held still.
     attempts: u32,
     /// Entries of flows that are no longer tracked, deleted from the conntrack table.
@@ -41,6 +47,9 @@ pub(super) struct Report {
     /// Where it has to be confirmed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) confirm: Option<Confirm>,
+    /// Of a dry run: the apply that was not confirmed in time, and is rolled back first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pending: Option<Waits>,
 }
 
 /// How to keep what was loaded.
@@ -70,6 +79,8 @@ impl Report {
             sets: program.sets.len(),
             elements: program.sets.iter().map(|set| set.elements.len()).sum(),
             bytes: prepared.messages.bytes.len(),
+            update: false,
+            transaction_microseconds: 0,
             attempts,
             stale_entries_deleted: 0,
             conntrack_kept: false,
@@ -77,12 +88,20 @@ impl Report {
             nat_rules: Vec::new(),
             rollback: None,
             confirm: None,
+            pending: None,
         }
+    }
+
+    /// What went to the kernel.
+    pub(super) fn sent(&mut self, sent: &Sent, prepared: &Prepared) {
+        self.bytes = sent.bytes(prepared);
+        self.update = sent.is_update();
+        self.transaction_microseconds = u64::try_from(sent.took().as_micros()).unwrap_or(u64::MAX);
     }
 
     pub(super) fn human(&self, compiled: &Compiled) -> String {
         let mut text = format!(
-            "table inet fwc: {}\n  {}, {} stateless; {} chains, {} rules, {} sets with {} elements; one transaction of {} bytes\n",
+            "table inet fwc: {}\n  {}, {} stateless; {} chains, {} rules, {} sets with {} elements; one transaction of {} bytes{}\n",
             self.result,
             crate::command::entries(self.entries),
             self.stateless,
@@ -91,6 +110,7 @@ impl Report {
             self.sets,
             self.elements,
             self.bytes,
+            if self.update { ", of what differs" } else { "" },
         );
         let policy = &compiled.policy;
         let tracked = if policy.tracks { "what is not stateless is tracked" } else { "nothing is tracked" };
@@ -116,6 +136,9 @@ impl Report {
         if let Some(Confirm { within, until, command }) = &self.confirm {
             let _ =
                 writeln!(text, "  NOT CONFIRMED: rolled back at {until} unless you say `{command}` within {within}s");
+        }
+        if let Some(waits) = &self.pending {
+            let _ = writeln!(text, "  {}", waiting::words(waits));
         }
         if let Some(undo) = self.rollback.as_deref().filter(|undo| undo.starts_with("is not possible")) {
             let _ = writeln!(text, "  `fwc rollback` {undo}");

@@ -19,15 +19,25 @@ pub(super) fn run(output: Output, arguments: &DoctorArgs) -> Result<ExitCode, Fa
             return Ok(ExitCode::from(exit::HOST));
         }
     };
-    if !arguments.spec {
-        output.result(&report.human(), &report)?;
-    } else if let Some(spec) = report.spec() {
-        output.data(spec)?;
+    let is_well = if arguments.spec {
+        proposal(output, &report)?
     } else {
-        remark("nothing that is worth it can be stateless here; `fwc doctor` says more");
-    }
+        output.result(&report.human(), &report)?;
+        found.is_empty()
+    };
     output.diagnostics(&Sources::default(), &found);
-    Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::REFUSED) })
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::from(exit::REFUSED) })
+}
+
+/// Prints the proposed spec, and gives whether there is one. The exit code of `--spec` tells a script just this, whatever ails the host: it must
+/// neither go on with an empty spec nor stop where the spec is most wanted.
+fn proposal(output: Output, report: &Report) -> Result<bool, Failure> {
+    let Some(spec) = report.spec() else {
+        remark("there is no spec to propose: nothing that is worth it can be stateless here; `fwc doctor` says more");
+        return Ok(false);
+    };
+    output.data(spec)?;
+    Ok(true)
 }
 
 fn examine(arguments: &DoctorArgs) -> Result<(Report, Vec<Diagnostic>), Diagnostic> {

@@ -1,5 +1,7 @@
 //! Loading: one transaction, decided on one generation of the ruleset, read back and compared.
 
+use std::time::Duration;
+
 use nix::errno::Errno;
 
 use super::kernel_failure;
@@ -9,8 +11,9 @@ use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::{concurrent_change, host_failure, kernel_refused, loaded_differs, not_permitted};
 use crate::kernel::messages::Messages;
 use crate::kernel::socket::{Generation, Socket};
-use crate::kernel::table::{self, Expected, VerifyError};
-use crate::kernel::transaction::{Rejection, Transaction, TransactionError};
+use crate::kernel::table::{self, Expected, Loaded, VerifyError};
+use crate::kernel::transaction::{Committed, Rejection, Transaction, TransactionError};
+use crate::state::remembered::Kept;
 
 /// The program of a spec and its messages, ready to be sent.
 pub(crate) struct Prepared {
@@ -20,7 +23,7 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// What the table will be, as its comment says.
+    /// What the table will be, as its signature says.
     pub(crate) fn identity(&self) -> String {
         self.expected.identity().to_string()
     }
@@ -36,7 +39,7 @@ fn unsigned(compiled: &Compiled) -> nft::Program {
     nft::Program::of(compiled.ruleset(), &header)
 }
 
-/// Makes the messages. The table's comment carries the identity that the table will have, so that anybody can tell later whether it still has it.
+/// Makes the messages. The table's signature carries the identity that the table will have, so that anybody can tell later whether it still has it.
 pub(crate) fn prepare(compiled: &Compiled) -> Result<Prepared, Diagnostic> {
     let mut program = unsigned(compiled);
     let mut messages = nft::netlink::messages(&program);
@@ -44,7 +47,7 @@ pub(crate) fn prepare(compiled: &Compiled) -> Result<Prepared, Diagnostic> {
         host_failure::report(format!("the transaction is not well-formed: {why}"), "please report this with the spec")
     })?;
     program.sign(&expected.identity().to_string());
-    expected.recommented(&program.comment);
+    expected.signed(&program.signature);
     nft::netlink::resign(&mut messages, &program);
     Ok(Prepared { program, messages, expected })
 }
@@ -54,14 +57,61 @@ pub(crate) fn validate(prepared: &Prepared, socket: &mut Socket) -> Result<(), T
     Transaction::new(&prepared.messages).validate(socket)
 }
 
-/// Sends the transaction, for the ruleset of this generation only.
-pub(crate) fn commit(prepared: &Prepared, socket: &mut Socket, decided_at: Generation) -> Result<(), TransactionError> {
-    Transaction::new(&prepared.messages).decided_at(decided_at).commit(socket).map(|_| ())
+/// What went to the kernel.
+pub(crate) struct Sent {
+    committed: Committed,
+    /// The messages that made the table of the one before, where it was not loaded as a whole.
+    update: Option<Messages>,
 }
 
-/// Reads back what was loaded and compares it with what was sent.
-pub(crate) fn verify(prepared: &Prepared, socket: &mut Socket) -> Result<(), Diagnostic> {
-    table::verify(socket, &prepared.messages, &prepared.expected).map_err(|error| match error {
+impl Sent {
+    /// Whether only what differs was sent, so that the counters of the rest go on.
+    pub(crate) fn is_update(&self) -> bool {
+        self.update.is_some()
+    }
+
+    /// How long the kernel took over it.
+    pub(crate) fn took(&self) -> Duration {
+        self.committed.took
+    }
+
+    /// Bytes of the transaction.
+    pub(crate) fn bytes(&self, prepared: &Prepared) -> usize {
+        self.update.as_ref().unwrap_or(&prepared.messages).bytes.len()
+    }
+
+    pub(crate) fn whole(committed: Committed) -> Self {
+        Sent { committed, update: None }
+    }
+}
+
+/// Sends the transaction, for the ruleset of this generation only: where the table of that ruleset is `base`, what differs from it.
+pub(crate) fn commit(
+    prepared: &Prepared,
+    base: Option<&Kept>,
+    socket: &mut Socket,
+    decided_at: Generation,
+) -> Result<Sent, TransactionError> {
+    let wanted = (&prepared.messages, &prepared.expected);
+    let update = base.and_then(|base| table::update(socket, (&base.messages, &base.expected), wanted).ok()?);
+    if let Some(update) = update {
+        match Transaction::new(&update).decided_at(decided_at).commit(socket) {
+            Ok(committed) => return Ok(Sent { committed, update: Some(update) }),
+            // The load as a whole needs nothing of what is there.
+            Err(TransactionError::Rejected(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Transaction::new(&prepared.messages).decided_at(decided_at).commit(socket).map(Sent::whole)
+}
+
+/// Reads back what was loaded and compares it with what was sent. Gives the generation at which the two are the same.
+pub(crate) fn verify(prepared: &Prepared, sent: &Sent, socket: &mut Socket) -> Result<Generation, Diagnostic> {
+    let loaded = match &sent.update {
+        Some(update) => Loaded::Updated(sent.committed, update),
+        None => Loaded::Whole(sent.committed),
+    };
+    table::verify(socket, &prepared.messages, &prepared.expected, loaded).map_err(|error| match error {
         VerifyError::Kernel(error) => kernel_failure(&error),
         VerifyError::Differs(_) | VerifyError::Encoding(_) => loaded_differs::report(&error.to_string()),
     })

@@ -1,6 +1,6 @@
 //! A private namespace: the real kernel, and nothing left behind.
 
-use super::load::{self, Prepared};
+use super::load::{self, Prepared, Sent};
 use super::{kernel_failure, namespace_failure, socket};
 use crate::compile::Compiled;
 use crate::diagnostic::Diagnostic;
@@ -31,12 +31,13 @@ impl Sandbox {
 
     /// Loads a spec and reads it back. Without root's rights a large one goes in several transactions: nobody else sees this namespace.
     pub(crate) fn load(&self, prepared: &Prepared, socket: &mut Socket) -> Result<(), Diagnostic> {
-        if self.proof.privileged {
+        let sent = if self.proof.privileged {
             let generation = socket.generation().map_err(|error| kernel_failure(&error))?;
-            load::commit(prepared, socket, generation).map_err(|error| load::refusal(&error, 1))?;
+            load::commit(prepared, None, socket, generation)
         } else {
-            load_in_parts(&prepared.messages, socket, &self.proof).map_err(|error| load::refusal(&error, 1))?;
-        }
-        load::verify(prepared, socket)
+            load_in_parts(&prepared.messages, socket, &self.proof).map(Sent::whole)
+        };
+        let sent = sent.map_err(|error| load::refusal(&error, 1))?;
+        load::verify(prepared, &sent, socket).map(drop)
     }
 }

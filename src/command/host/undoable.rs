@@ -1,6 +1,7 @@
 //! Applying so that it can be undone: the former table is kept, the intent written down, the watchdog armed, and only then anything is loaded.
 
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use super::{kernel_failure, load};
@@ -12,19 +13,37 @@ use crate::kernel::messages::Messages;
 use crate::kernel::sizing;
 use crate::kernel::snapshot::{self, Former};
 use crate::kernel::socket::{Generation, Socket};
+use crate::kernel::table::{self, LiveTable};
 use crate::kernel::transaction::Transaction;
 use crate::source::Texts;
-use crate::state::journal::{Intent, Journal};
-use crate::state::{Pending, Sizing, StateError, clock, directory};
+use crate::state::directory::ACCOUNT;
+use crate::state::journal::{Intent, Journal, Standing};
+use crate::state::remembered::{Kept, Remembered};
+use crate::state::{Directory, Pending, Sizing, StateError, clock, crash, directory};
 
 /// How long to wait for another fwc.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// A table of so many bytes is read before it is replaced, also where it is remembered.
+const SMALL: usize = 512 * 1024;
 
 /// An apply with the journal open.
 pub(crate) struct Undoable<'a> {
     journal: Journal,
     wanted: &'a Wanted<'a>,
     armed: bool,
+    /// The table that stands there, where it is a remembered one.
+    base: Option<Kept>,
+    /// Whether the messages that were loaded are on the disk.
+    is_kept: bool,
+}
+
+/// What an apply finds in its place.
+enum Found {
+    Read(Former),
+    /// It need not be read: it is the table of `base`.
+    Remembered(Remembered),
+    /// The ruleset is another one already.
+    Changed,
 }
 
 /// What is to be applied, and how.
@@ -41,6 +60,33 @@ pub(crate) struct Wanted<'a> {
     pub(crate) netns: Option<&'a str>,
     /// Whether it is a boot that loads the confirmed spec.
     pub(crate) at_boot: bool,
+}
+
+/// The table that fwc loaded and the kernel still has at this generation, without reading it; none where it has to be read. Of a state directory that
+/// this user may not read, nothing is known.
+pub(crate) fn kept(netns: Option<&str>, now: Generation, socket: &mut Socket) -> Result<Option<Kept>, Diagnostic> {
+    let Some((directory, remembered)) = known(netns, now, socket)? else { return Ok(None) };
+    Ok(directory.kept(&remembered))
+}
+
+fn known(
+    netns: Option<&str>,
+    now: Generation,
+    socket: &mut Socket,
+) -> Result<Option<(Directory, Remembered)>, Diagnostic> {
+    let Ok(Some(directory)) = Directory::existing(&directory::path(netns)) else { return Ok(None) };
+    let Ok(Some(account)) = directory.account() else { return Ok(None) };
+    let remembered = account.known_at(now, socket).map_err(|error| kernel_failure(&error))?.cloned();
+    Ok(remembered.map(|remembered| (directory, remembered)))
+}
+
+/// The table in the kernel, or none. One that is remembered is not read.
+pub(crate) fn live(netns: Option<&str>, socket: &mut Socket) -> Result<Option<LiveTable>, Diagnostic> {
+    let failed = |error: KernelError| kernel_failure(&error);
+    let now = socket.generation().map_err(failed)?;
+    let known = known(netns, now, socket)?.and_then(|(_, remembered)| remembered.identity.parse().ok());
+    let Some(identity) = known else { return table::live(socket).map_err(failed) };
+    Ok(table::signature(socket).map_err(failed)?.map(|signature| LiveTable { identity, signature: Some(signature) }))
 }
 
 /// The journal of this namespace, put right; none where fwc never applied anything.
@@ -70,7 +116,26 @@ pub(crate) fn failure(error: &StateError, consequence: &str) -> Diagnostic {
         StateError::Kernel(error) => kernel_failure(error),
         StateError::Restore(error) => load::refusal(error, 1),
         StateError::Lost(why) => cannot_restore::undo(why),
-        error => state_unusable::report(&error.to_string(), consequence),
+        error => state_unusable::report(&error.to_string(), consequence, help(error)),
+    }
+}
+
+/// Why the state cannot be used and what helps, in a line.
+pub(crate) fn words(error: &StateError) -> String {
+    format!("{error}; {}", help(error))
+}
+
+/// What helps where the state directory cannot be used.
+fn help(error: &StateError) -> String {
+    match error {
+        StateError::Busy(_) => "wait until the other fwc has ended, and try again".to_string(),
+        StateError::OtherNamespace(_) => "use `--netns NAME`, or another FWC_STATE_DIR".to_string(),
+        StateError::Unsafe(..) => "name a directory in FWC_STATE_DIR that only you can write to".to_string(),
+        StateError::Corrupt(path, _) => format!(
+            "move {} away: fwc then starts anew with the rules as they are; or take them away with `fwc remove`",
+            path.with_file_name(ACCOUNT).display()
+        ),
+        _ => "make room, or name another directory in FWC_STATE_DIR that only you can write to".to_string(),
     }
 }
 
@@ -96,7 +161,7 @@ impl<'a> Undoable<'a> {
             found.push(pending::report(&applied.spec, &clock::date(waits.until), waits.left().as_secs(), &netns));
             return Ok(None);
         }
-        Ok(Some(Undoable { journal, wanted, armed: false }))
+        Ok(Some(Undoable { journal, wanted, armed: false, base: None, is_kept: false }))
     }
 
     /// Makes an apply on the ruleset of this generation undoable; false when that ruleset is gone already.
@@ -120,16 +185,14 @@ impl<'a> Undoable<'a> {
         sizes: &sizing::Former,
         socket: &mut Socket,
     ) -> Result<bool, Diagnostic> {
-        let (former, generation) = match snapshot::take(socket) {
-            // Whoever keeps changing it has done so since the look as well.
-            Err(KernelError::Unsettled { .. }) => return Ok(false),
-            taken => taken.map_err(|error| kernel_failure(&error))?,
+        let found = self.former(decided_at, socket)?;
+        let standing = match &found {
+            Found::Read(former) => Standing::Read(former),
+            Found::Remembered(remembered) => Standing::Remembered(remembered),
+            Found::Changed => return Ok(false),
         };
-        if generation != decided_at {
-            return Ok(false);
-        }
         let wanted = self.wanted;
-        if let (Former::Lost(why), Some(_)) = (&former, wanted.within) {
+        if let (Found::Read(Former::Lost(why)), Some(_)) = (&found, wanted.within) {
             return Err(cannot_restore::refused(why));
         }
         let is_same = |applied: &crate::state::Applied| applied.spec_sha256 == wanted.spec_sha256;
@@ -138,7 +201,7 @@ impl<'a> Undoable<'a> {
             spec_sha256: wanted.spec_sha256,
             identity: &wanted.identity,
             texts: wanted.texts,
-            former: &former,
+            former: standing,
             sizing: Sizing::of(sizes),
             within: wanted.within,
             again: wanted.at_boot && self.journal.account.applied.as_ref().is_some_and(is_same),
@@ -147,9 +210,30 @@ impl<'a> Undoable<'a> {
         if wanted.within.is_some() && !self.armed {
             watchdog::start(&self.journal.directory, number, wanted.netns)?;
             self.armed = true;
-            crate::state::crash::point("watchdog-ready");
+            crash::point("watchdog-ready");
         }
         Ok(true)
+    }
+
+    /// What stands there. A small table is read in any case: it takes milliseconds, and its counters then come back with a rollback.
+    fn former(&mut self, decided_at: Generation, socket: &mut Socket) -> Result<Found, Diagnostic> {
+        let failed = |error: KernelError| kernel_failure(&error);
+        let (account, directory) = (&self.journal.account, &self.journal.directory);
+        let known = account.known_at(decided_at, socket).map_err(failed)?;
+        self.base = known.and_then(|remembered| directory.kept(remembered));
+        if let Some(base) = self.base.as_ref().filter(|base| base.messages.bytes.len() > SMALL) {
+            return Ok(Found::Remembered(base.remembered.clone()));
+        }
+        let (former, generation) = match snapshot::take(socket) {
+            // Whoever keeps changing it has done so since the look as well.
+            Err(KernelError::Unsettled { .. }) => return Ok(Found::Changed),
+            taken => taken.map_err(failed)?,
+        };
+        // Whatever has happened since: if what stands there is what is remembered, so be it.
+        let is_there = |remembered: &&Remembered| matches!(&former, Former::Table(_, there) if there.to_string() == remembered.identity);
+        let base = self.base.take().filter(|base| is_there(&&base.remembered));
+        self.base = base.or_else(|| directory.kept(account.remembered().filter(is_there)?));
+        Ok(if generation == decided_at { Found::Read(former) } else { Found::Changed })
     }
 
     /// Nothing was loaded.
@@ -157,8 +241,24 @@ impl<'a> Undoable<'a> {
         self.journal.abandon();
     }
 
-    /// It was loaded.
-    pub(crate) fn settle(&mut self) -> Result<(), Diagnostic> {
+    /// Loads, and keeps the messages meanwhile: the disk and the kernel do not wait for each other.
+    pub(crate) fn keeping<T>(&mut self, messages: &Messages, load: impl FnOnce(Option<&Kept>) -> T) -> T {
+        let (journal, base) = (&self.journal, self.base.as_ref());
+        let (loaded, is_kept) = thread::scope(|scope| {
+            let writer = scope.spawn(|| journal.keep(messages));
+            let loaded = load(base);
+            (loaded, writer.join().unwrap_or(false))
+        });
+        self.is_kept = is_kept;
+        loaded
+    }
+
+    /// It was loaded, and at this generation read back.
+    pub(crate) fn settle(&mut self, generation: Generation) -> Result<(), Diagnostic> {
+        if self.is_kept {
+            self.journal.remember(generation);
+        }
+        crash::point("remembered");
         let loaded = "the rules are loaded, and the next fwc command will write it down";
         self.journal.settle().map_err(|error| failure(&error, loaded))
     }

@@ -7,7 +7,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Looked;
-use crate::command::status::leg;
+use crate::command::host::sizing::Change as Size;
+use crate::command::status::{Waits, leg};
+use crate::command::waiting;
 use crate::compile::Compiled;
 use crate::kernel::changes::{Change, What};
 use crate::policy::Role;
@@ -46,7 +48,7 @@ impl Kind {
 pub(super) struct Report {
     format: &'static str,
     version: u32,
-    /// Whether loading the spec would change no rule.
+    /// Whether loading the spec would change nothing.
     same: bool,
     /// Whether a table is loaded now.
     loaded: bool,
@@ -57,6 +59,10 @@ pub(super) struct Report {
     sets: Vec<Set>,
     /// Rules, chains and their order, beside what belongs to an entry.
     rules: Vec<Rule>,
+    /// Sizes of the conntrack table that would be set.
+    sizing: Vec<Size>,
+    /// The apply that waits to be confirmed, as `fwc status` tells it.
+    pending: Option<Waits>,
     /// Where the plan was saved.
     saved: Option<String>,
 }
@@ -97,10 +103,11 @@ struct Set {
     removed: Vec<String>,
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Serialize)]
 struct Rule {
     chain: String,
     change: Kind,
+    /// Its comment, which says what it is for; else its text.
     what: String,
 }
 
@@ -137,7 +144,7 @@ struct Groups {
     policies: BTreeMap<String, (Option<String>, Option<String>)>,
     entries: BTreeMap<(Option<&'static str>, String), Vec<Item>>,
     sets: BTreeMap<String, (Vec<String>, Vec<String>)>,
-    rules: BTreeSet<Rule>,
+    rules: Vec<Rule>,
 }
 
 impl Groups {
@@ -166,10 +173,9 @@ impl Groups {
                 *(if change.added { to } else { from }) = Some(change.words.clone());
             }
             What::Element(set) => self.element(change, set, known),
-            What::Rule(chain) => {
-                let comment = change.comment.as_deref().unwrap_or("a rule without a comment");
-                let name = entry_name(comment);
-                match known.get(name) {
+            What::Rule(chain, _) => {
+                let name = change.comment.as_deref().map_or(change.words.as_str(), entry_name);
+                match known.get(name).filter(|_| change.comment.is_some()) {
                     Some(section) => {
                         let direction = if chain.contains("repl") { "reply" } else { "request" };
                         let item = Item { change: kind, direction, place: chain.clone(), element: None };
@@ -187,7 +193,11 @@ impl Groups {
     }
 
     fn rule(&mut self, chain: &str, change: Kind, what: String) {
-        self.rules.insert(Rule { chain: chain.to_string(), change, what });
+        // Rules of one purpose, as for each family, are told once.
+        let is_told = |rule: &Rule| rule.chain == chain && rule.change == change && rule.what == what;
+        if !self.rules.last().is_some_and(is_told) {
+            self.rules.push(Rule { chain: chain.to_string(), change, what });
+        }
     }
 
     fn element(&mut self, change: &Change, set: &str, known: &BTreeMap<String, &'static str>) {
@@ -215,7 +225,7 @@ fn entry_name(comment: &str) -> &str {
 }
 
 impl Report {
-    pub(super) fn new(compiled: &Compiled, looked: &Looked, saved: Option<&Path>) -> Self {
+    pub(super) fn new(compiled: &Compiled, looked: Looked, saved: Option<&Path>) -> Self {
         let groups = Groups::of(compiled, &looked.changes);
         let spoken: BTreeSet<String> = known(compiled).into_keys().collect();
         let entry = |((section, name), items): ((Option<&'static str>, String), Vec<Item>)| {
@@ -233,17 +243,20 @@ impl Report {
             added,
             removed,
         };
+        let has_rules = looked.changes.is_empty() && looked.live.is_some();
         Report {
             format: "fwc-plan",
             version: 1,
-            same: looked.changes.is_empty() && looked.live.is_some(),
+            same: has_rules && looked.sizes.is_empty(),
             loaded: looked.live.is_some(),
             spec_sha256: compiled.hash.clone(),
             generation: looked.generation.0,
             policies: groups.policies.into_iter().map(|(chain, (from, to))| Policy { chain, from, to }).collect(),
             entries: groups.entries.into_iter().map(entry).collect(),
             sets: groups.sets.into_iter().map(set).collect(),
-            rules: groups.rules.into_iter().collect(),
+            rules: groups.rules,
+            sizing: looked.sizes,
+            pending: looked.waits,
             saved: saved.map(|path| path.display().to_string()),
         }
     }
@@ -252,12 +265,25 @@ impl Report {
         self.same
     }
 
+    /// Whether the rules are those of the spec.
+    fn has_rules(&self) -> bool {
+        let Report { policies, entries, sets, rules, .. } = self;
+        self.loaded && policies.is_empty() && entries.is_empty() && sets.is_empty() && rules.is_empty()
+    }
+
     pub(super) fn human(&self) -> String {
         let mut text = match (self.loaded, self.same) {
             (_, true) => "table inet fwc: as the spec says; nothing would change\n".to_string(),
             (false, _) => "table inet fwc: not loaded; all of this would be added\n".to_string(),
+            (true, _) if self.has_rules() => "table inet fwc: as the spec says\n".to_string(),
             (true, _) => "table inet fwc: differs from the spec\n".to_string(),
         };
+        if let Some(waits) = &self.pending {
+            let _ = writeln!(text, "  {}", waiting::words(waits));
+        }
+        for Size { key, from, to, .. } in &self.sizing {
+            let _ = writeln!(text, "  ~ conntrack.{key}: {from} -> {to}");
+        }
         for Policy { chain, from, to } in &self.policies {
             let word = |policy: &Option<String>| policy.clone().unwrap_or_else(|| "no chain".to_string());
             let _ = writeln!(text, "  ~ policy {chain}: {} -> {}", word(from), word(to));

@@ -41,6 +41,7 @@ pub mod name;
 pub mod nat_shape;
 pub mod neighbour_drop;
 pub mod never_confirmed;
+pub mod not_as_applied;
 pub mod not_permitted;
 pub mod not_understood;
 pub mod not_yaml;
@@ -94,6 +95,7 @@ pub mod version;
 pub mod watchdog_failed;
 pub mod wildcard_notrack;
 pub mod word;
+pub mod would_overwrite;
 pub mod wrong_shape;
 
 use super::{Diagnostic, Finding};
@@ -173,6 +175,8 @@ pub const ALL: &[&Finding] = &[
     &other_confirmed::FINDING,
     &never_confirmed::FINDING,
     &healed::FINDING,
+    &not_as_applied::FINDING,
+    &would_overwrite::FINDING,
     &test_failed::FINDING,
     &test_impossible::FINDING,
     &kernel_disagrees::FINDING,

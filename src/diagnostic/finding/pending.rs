@@ -12,6 +12,7 @@ pub const FINDING: Finding = Finding {
 one former state to go back to, and a second apply in between would leave it unclear which one that is.
 
 Say `fwc confirm` to keep what is loaded, or `fwc rollback` to go back now; then apply again. Both work from any session on the host.
+`fwc plan` and `fwc apply --dry-run` tell of it as well. One that was not confirmed in time is rolled back by the next apply, which then goes on.
 ",
 };
 

@@ -7,6 +7,7 @@ use super::program::{Program, unread};
 use super::question::states;
 use super::register::{Loaded, What};
 use super::set::{Group, Set, Target};
+use crate::dump::words::selector_word;
 use crate::dump::{Condition, Selector, States, Test};
 use crate::kernel::nf_tables::{data, element};
 use crate::kernel::wire::Fields;
@@ -57,6 +58,9 @@ impl<'a> Program<'_, 'a> {
 
     /// The key is in the set.
     fn whole(&self, loaded: &[Loaded], number: usize, set: &Set<'a>) -> Test {
+        if self.tables.names_sets && set.is_named() {
+            return self.by_name(loaded, set);
+        }
         if set.is_volatile() || set.has_catch_all() {
             return named(loaded, set);
         }
@@ -70,6 +74,14 @@ impl<'a> Program<'_, 'a> {
         let test = self.among(loaded, set, &set.all()).unwrap_or_else(|| named(loaded, set));
         cache.push(Read { set: number, shape, test: test.clone() });
         test
+    }
+
+    /// For a person, who knows the set by its name.
+    fn by_name(&self, loaded: &[Loaded], set: &Set<'a>) -> Test {
+        let selectors = self.fields(loaded).and_then(|fields| fields.iter().map(|field| field.selector()).collect());
+        let Some(selectors): Option<Vec<Selector>> = selectors else { return named(loaded, set) };
+        let key = selectors.into_iter().map(selector_word).collect::<Vec<_>>().join(" . ");
+        Test::Opaque { text: format!("{key} @{}", set.name).into(), volatile: false }
     }
 
     fn shape(&self, loaded: &[Loaded]) -> Option<Shape> {

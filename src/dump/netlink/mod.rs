@@ -40,11 +40,18 @@ const LOOKUP_SET_ID: u16 = 4;
 /// # Errors
 /// The messages are malformed, or something belongs to a chain or set that is not there.
 pub fn of_messages(bytes: &[u8], sources: &mut Sources, name: &str) -> Result<Dump, Malformed> {
-    let mut tables = Tables::default();
-    for found in wire::messages(bytes) {
-        tables.take(&found?)?;
-    }
-    tables.finish(sources, name)
+    Tables::of(bytes)?.finish(sources, name)
+}
+
+/// The words of every rule of the messages, in their order, without comments. Sets are told by their names.
+///
+/// # Errors
+/// As [`of_messages`].
+pub fn rule_words(bytes: &[u8]) -> Result<Vec<String>, Malformed> {
+    let mut tables = Tables::of(bytes)?;
+    tables.names_sets = true;
+    let names: Vec<String> = tables.chains.iter().map(|chain| chain.name.clone()).collect();
+    tables.rules.iter().map(|raw| Ok(listing::ways_words(&tables.rule(raw)?, &names))).collect()
 }
 
 /// The kernel's objects.
@@ -62,6 +69,8 @@ pub(crate) struct Tables<'a> {
     rules: Vec<RawRule<'a>>,
     cache: RefCell<Vec<Read>>,
     unread: BTreeSet<String>,
+    /// Whether lookups in sets that have names are told by these names instead of the elements.
+    names_sets: bool,
 }
 
 #[derive(Debug)]
@@ -80,6 +89,14 @@ struct RawRule<'a> {
 }
 
 impl<'a> Tables<'a> {
+    fn of(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut tables = Tables::default();
+        for found in wire::messages(bytes) {
+            tables.take(&found?)?;
+        }
+        Ok(tables)
+    }
+
     fn take(&mut self, found: &Message<'a>) -> Result<(), Malformed> {
         let fields = Fields::of(found.attributes())?;
         match found.kind {

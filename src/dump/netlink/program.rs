@@ -42,7 +42,7 @@ impl<'t, 'a> Program<'t, 'a> {
             let bytes = fields.get(expression::DATA).unwrap_or(&[]);
             program.take(&fields.text(expression::NAME)?, &Fields::of(bytes)?, bytes);
         }
-        Ok(program.rule.finish())
+        Ok(if tables.names_sets { program.rule.into_written() } else { program.rule.finish() })
     }
 
     fn take(&mut self, name: &str, fields: &Fields<'_>, bytes: &[u8]) {

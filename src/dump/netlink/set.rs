@@ -62,6 +62,11 @@ impl<'a> Set<'a> {
         Ok(())
     }
 
+    /// Whether it has a name that a person knows.
+    pub(super) fn is_named(&self) -> bool {
+        self.flags & set_flag::ANONYMOUS == 0
+    }
+
     /// Whether what is in it may change from packet to packet.
     pub(super) fn is_volatile(&self) -> bool {
         self.busy || self.flags & FILLED_BY_RULES != 0

@@ -6,7 +6,9 @@
 //! depends on who loaded it.
 
 mod condition;
+mod members;
 mod shape;
+mod simple;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -14,10 +16,13 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 use xxhash_rust::xxh3::xxh3_128;
 
+pub use self::members::Members;
+
 use self::condition::Step;
 use self::shape::{Field, Shape};
 use super::nf_tables::{self, COMMENT, INET, element, elements, expression, message, rule, set, set_flag, table};
 use super::wire::{self, Attribute, Fields, Malformed, Message};
+use crate::backend::nft::SIGNATURE;
 
 /// Whose words are decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,23 +76,25 @@ pub struct NormalChain {
 }
 
 /// A set in normal form.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct NormalSet {
     /// Its own attributes.
     pub digest: Digest,
-    /// Its elements. Sorted by [`NormalTable::settle`].
-    pub elements: Vec<Digest>,
+    /// Its elements.
+    pub elements: Members,
     /// The expressions that elements get where they name none.
     expressions: Vec<u8>,
     /// Whether it belongs to a rule, whose digest has its content.
     pub(super) anonymous: bool,
+    /// How many elements the kernel says it has, where it does. Of ranges that are two elements each it tells half, rounded down, so that nothing
+    /// can be concluded.
+    pub(super) count: Option<u64>,
 }
 
 impl NormalSet {
     /// What it is and holds, for a rule that it belongs to.
     fn content(&self) -> Digest {
-        let mut elements = self.elements.clone();
-        elements.sort_unstable();
+        let elements = [Digest(self.elements.len() as u128), self.elements.digest()];
         let parts: Vec<u8> =
             std::iter::once(&self.digest).chain(&elements).flat_map(|digest| digest.0.to_le_bytes()).collect();
         Digest::of(&parts)
@@ -99,8 +106,10 @@ impl NormalSet {
 pub struct NormalTable {
     /// The table's own attributes; none if it is not there.
     pub digest: Option<Digest>,
-    /// The comment of the table. It tells the identity of the rest, so it is no part of it.
+    /// The comment of the table, which is no part of its identity.
     pub comment: Option<String>,
+    /// The comment of the chain [`SIGNATURE`]. It tells the identity of the rest, so it is no part of it; the chain is.
+    pub signature: Option<String>,
     /// The table's flags: a dormant one is not in force.
     flags: u64,
     /// By name.
@@ -140,16 +149,17 @@ impl NormalTable {
         }
     }
 
-    /// Sorts the elements, whose order means nothing, and drops the sets that rules have taken in. Call it when all messages have been
-    /// taken.
+    /// Drops the sets that rules have taken in. Call it when all messages have been taken.
     pub fn settle(&mut self) {
         self.sets.retain(|_, set| !set.anonymous);
-        for set in self.sets.values_mut() {
-            set.elements.sort_unstable();
-        }
     }
 
-    /// One digest of everything but the table's comment. The table must be settled.
+    /// What the table is apart from what is in it.
+    pub(super) fn own(&self) -> (Option<Digest>, &Option<String>, u64) {
+        (self.digest, &self.comment, self.flags)
+    }
+
+    /// One digest of everything but the table's comment and its signature. The table must be settled.
     #[must_use]
     pub fn identity(&self) -> [u8; 32] {
         let mut hasher = Sha256::new();
@@ -163,7 +173,10 @@ impl NormalTable {
         part(if self.digest.is_some() { "table" } else { "no table" }, None, &[]);
         self.chains.iter().for_each(|(name, chain)| part(name, Some(chain.digest), &chain.rules));
         part("sets", None, &[]);
-        self.sets.iter().for_each(|(name, set)| part(name, Some(set.digest), &set.elements));
+        for (name, set) in &self.sets {
+            let count = Digest(set.elements.len() as u128);
+            part(name, Some(set.digest), &[count, set.elements.digest()]);
+        }
         hasher.update(self.flags.to_le_bytes());
         hasher.finalize().into()
     }
@@ -181,9 +194,14 @@ impl NormalTable {
     }
 
     fn take_chain(&mut self, found: &Message<'_>, fields: &Fields<'_>, side: Side) -> Result<Added, Malformed> {
-        let digest = Digest::of(&self.object("chain", shape::CHAIN, found.attributes(), side)?);
-        let chain = NormalChain { digest, rules: Vec::new() };
-        self.chains.entry(fields.text(nf_tables::chain::NAME)?).or_insert(chain);
+        let name = fields.text(nf_tables::chain::NAME)?;
+        let shape = if name == SIGNATURE { shape::SIGNATURE } else { shape::CHAIN };
+        let digest = Digest::of(&self.object("chain", shape, found.attributes(), side)?);
+        if name == SIGNATURE {
+            let comment = fields.get(nf_tables::chain::USER_DATA).and_then(|data| wire::user_data(data, COMMENT));
+            self.signature = comment.map(wire::text);
+        }
+        self.chains.entry(name).or_insert(NormalChain { digest, rules: Vec::new() });
         Ok(Added::Chain(digest))
     }
 
@@ -220,8 +238,16 @@ impl NormalTable {
         }
         // The number of the attribute is the set's; the elements have their own for the same thing.
         let expressions = expressions.get(PREFIX..).map(<[u8]>::to_vec).unwrap_or_default();
-        let anonymous = is_anonymous(fields);
-        self.sets.entry(name).or_insert(NormalSet { digest, elements: Vec::new(), expressions, anonymous });
+        let (anonymous, flags) = (is_anonymous(fields), fields.number(set::FLAGS).unwrap_or(0));
+        let is_plain = flags & set_flag::INTERVAL != 0 && flags & set_flag::CONCATENATED == 0;
+        let count = fields.number(set::COUNT).filter(|_| !is_plain);
+        self.sets.entry(name).or_insert(NormalSet {
+            digest,
+            elements: Members::default(),
+            expressions,
+            anonymous,
+            count,
+        });
         Ok(Added::Set(digest))
     }
 
@@ -234,11 +260,8 @@ impl NormalTable {
     ) -> Result<Added, Malformed> {
         let name = self.set_name(fields.get(elements::SET), fields.number(elements::SET_ID), side)?;
         let orphan = || Malformed::Orphan(format!("the set `{name}` of an element"));
-        let (expressions, known) = match self.sets.get_mut(&name) {
-            Some(set) => (std::mem::take(&mut set.expressions), &set.elements),
-            None => return Err(orphan()),
-        };
-        let mut digests = Vec::with_capacity(if known.is_empty() { 0 } else { 1024 });
+        let set = self.sets.get_mut(&name).ok_or_else(orphan)?;
+        let (expressions, mut known) = (std::mem::take(&mut set.expressions), std::mem::take(&mut set.elements));
         let mut buffer = Vec::new();
         for attribute in wire::attributes(fields.get(elements::ELEMENTS).unwrap_or(&[])) {
             let value = attribute?.value;
@@ -246,17 +269,29 @@ impl NormalTable {
             if self.element(value, &expressions, side, &mut buffer)? {
                 let digest = Digest::of(&buffer);
                 each(digest, value);
-                digests.push(digest);
+                known.push(digest);
             }
         }
         let set = self.sets.get_mut(&name).ok_or_else(orphan)?;
-        set.expressions = expressions;
-        set.elements.append(&mut digests);
+        (set.expressions, set.elements) = (expressions, known);
         Ok(Added::Elements)
+    }
+
+    /// The digest of one element of a set; none for one that means nothing.
+    pub(super) fn digest_of(&self, set: &str, bytes: &[u8], side: Side) -> Result<Option<Digest>, Malformed> {
+        let expressions = self.sets.get(set).map_or(&[][..], |set| &set.expressions);
+        let mut buffer = Vec::new();
+        let counts = self.element(bytes, expressions, side, &mut buffer)?;
+        Ok(counts.then(|| Digest::of(&buffer)))
     }
 
     /// The normal form of one element; false for one that means nothing.
     fn element(&self, bytes: &[u8], default: &[u8], side: Side, out: &mut Vec<u8>) -> Result<bool, Malformed> {
+        simple::element(bytes, default, out).map_or_else(|| self.any_element(bytes, default, side, out), Ok)
+    }
+
+    /// The same, whatever the element has.
+    fn any_element(&self, bytes: &[u8], default: &[u8], side: Side, out: &mut Vec<u8>) -> Result<bool, Malformed> {
         let fields = Fields::of(bytes)?;
         let is_end = fields.number(element::FLAGS).unwrap_or(0) & element::INTERVAL_END != 0;
         if is_end && key_is_zero(&fields) {

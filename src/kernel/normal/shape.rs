@@ -52,6 +52,22 @@ use Shape::{
 pub(super) const TABLE: &[Field] =
     &[(1, Text), (2, Number), (3, Ignored), (4, Ignored), (5, Ignored), (6, Ignored), (7, Ignored)];
 
+/// The chain whose comment says what the rest of the table is: without the comment.
+pub(super) const SIGNATURE: &[Field] = &[
+    (1, Text),
+    (2, Ignored),
+    (3, Text),
+    (4, Nested(HOOK)),
+    (5, NumberOr(1)),
+    (6, Ignored),
+    (7, TextOr("filter")),
+    (8, Ignored),
+    (9, Ignored),
+    (10, FlagsWithout(1)),
+    (11, Ignored),
+    (12, Ignored),
+];
+
 /// A chain.
 pub(super) const CHAIN: &[Field] = &[
     (1, Text),              // table

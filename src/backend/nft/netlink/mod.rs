@@ -11,7 +11,7 @@ use std::ffi::CString;
 
 use nftnl::{ChainType, ProtoFamily};
 
-use super::program::{Chain, Program, TABLE};
+use super::program::{Chain, Program, SIGNATURE, TABLE, TABLE_COMMENT};
 use crate::net::Interface;
 use crate::ruleset::Hook;
 use crate::source::Place;
@@ -21,16 +21,19 @@ use attribute::Writer;
 use rule::{Encoder, Ids};
 use set::{ElementWriter, Shape};
 
-/// nft's type number of interface names.
-const IFNAME: u32 = 41;
-/// nft's type number of ports.
-const INET_SERVICE: u32 = 13;
-
 const NFT_MSG_NEWTABLE: u16 = 0;
 const NFT_MSG_DELTABLE: u16 = 2;
+const NFT_MSG_NEWCHAIN: u16 = 3;
+const NFTA_CHAIN_TABLE: u16 = 1;
+const NFTA_CHAIN_NAME: u16 = 3;
+const NFTA_CHAIN_USERDATA: u16 = 12;
 const NFTA_TABLE_NAME: u16 = 1;
 const NFTA_TABLE_FLAGS: u16 = 2;
 const NFTA_TABLE_USERDATA: u16 = 6;
+/// The messages about the table come first: it is there, it is gone, it is new.
+const TABLE_MESSAGES: usize = 3;
+/// `NLM_F_CREATE`
+const CREATE: u16 = 0x400;
 /// `NLM_F_ACK`
 const ACKNOWLEDGE: u16 = 4;
 
@@ -72,6 +75,7 @@ pub fn messages(program: &Program) -> Messages {
         builder.part(format!("chain {}", chain.name), None);
         builder.append(lowered);
     }
+    builder.signature();
     builder.sets();
     // Ids of sets start at 1: 0 would mean none.
     let mut ids = Ids(id(program.sets.len()));
@@ -81,17 +85,19 @@ pub fn messages(program: &Program) -> Messages {
     Messages { bytes: builder.writer.bytes, index: builder.index }
 }
 
-/// Puts the comment of a program that has been signed since into its messages.
+/// Puts the signature of a program that has been signed since into its messages.
 pub fn resign(messages: &mut Messages, program: &Program) {
-    // The table's messages are the first three; the comment has kept its length.
-    let end = messages.index.get(3).map_or(messages.bytes.len(), |part| part.offset);
-    let comment = program.comment.as_bytes();
-    let Some(head) = messages.bytes.get_mut(..end) else { return };
-    let prefix = comment.get(..comment.len().saturating_sub(32)).unwrap_or(comment);
-    if let Some(at) = head.windows(prefix.len().max(1)).position(|window| window == prefix)
-        && let Some(old) = head.get_mut(at..at + comment.len())
+    // The chain's message is the last before those of sets and rules; the signature has kept its length.
+    let at = TABLE_MESSAGES + program.chains.len();
+    let start = messages.index.get(at).map_or(messages.bytes.len(), |part| part.offset);
+    let end = messages.index.get(at + 1).map_or(messages.bytes.len(), |part| part.offset);
+    let signature = program.signature.as_bytes();
+    let Some(message) = messages.bytes.get_mut(start..end) else { return };
+    let prefix = signature.get(..signature.len().saturating_sub(32)).unwrap_or(signature);
+    if let Some(at) = message.windows(prefix.len().max(1)).position(|window| window == prefix)
+        && let Some(old) = message.get_mut(at..at + signature.len())
     {
-        old.copy_from_slice(comment);
+        old.copy_from_slice(signature);
     }
 }
 
@@ -171,10 +177,19 @@ impl Builder<'_> {
                 self.writer.be32(NFTA_TABLE_FLAGS, 0);
             }
             if whole {
-                self.writer.comment(NFTA_TABLE_USERDATA, &self.program.comment);
+                self.writer.comment(NFTA_TABLE_USERDATA, TABLE_COMMENT);
             }
             self.writer.end_message(message);
         }
+    }
+
+    fn signature(&mut self) {
+        self.part(format!("chain {SIGNATURE}"), None);
+        let message = self.writer.message(NFT_MSG_NEWCHAIN, CREATE);
+        self.writer.text(NFTA_CHAIN_TABLE, TABLE);
+        self.writer.text(NFTA_CHAIN_NAME, SIGNATURE);
+        self.writer.comment(NFTA_CHAIN_USERDATA, &self.program.signature);
+        self.writer.end_message(message);
     }
 
     fn sets(&mut self) {

@@ -4,6 +4,7 @@ use nftnl::nftnl_sys::libc;
 
 use super::attribute::Writer;
 use super::set::{ANONYMOUS, ElementWriter, Shape};
+use crate::backend::nft::key_type;
 use crate::backend::nft::program::{Condition, ConntrackState, Direction, Program, Rule, Selector, Side, Verdict};
 use crate::net::{AddrRange, Family, Protocol};
 use crate::sys::expression::{Comparison, Expression, Header, Nat, Register};
@@ -22,9 +23,6 @@ const LOOPBACK: u32 = 1;
 const FRAGMENT_HEADER: u8 = 44;
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;
-/// nft's type number of `icmp type`, and of `icmpv6 type`.
-const ICMP_TYPE: u32 = 14;
-const ICMPV6_TYPE: u32 = 29;
 
 /// Gives ids to sets. Named ones have theirs by their place, so anonymous ones start behind them.
 pub(super) struct Ids(pub(super) u32);
@@ -98,7 +96,7 @@ impl<'a> Encoder<'a> {
             Condition::Interfaces(direction, names) => {
                 self.meta(interface_key(*direction), HERE);
                 let names: Vec<[u8; 16]> = names.iter().map(super::interface_bytes).collect();
-                self.one_of(super::IFNAME, &names);
+                self.one_of(key_type::INTERFACE, &names);
             }
             Condition::Family(family) => self.need_family(*family),
             Condition::Address(side, range) => self.address(*side, *range),
@@ -109,7 +107,7 @@ impl<'a> Encoder<'a> {
                 self.need_protocol(if *family == Family::V4 { 1 } else { 58 });
                 self.push(Expression::payload(Header::Transport, 0, 1, HERE));
                 let types: Vec<[u8; 1]> = types.iter().map(|number| [*number]).collect();
-                self.one_of(if *family == Family::V4 { ICMP_TYPE } else { ICMPV6_TYPE }, &types);
+                self.one_of(if *family == Family::V4 { key_type::ICMP } else { key_type::ICMPV6 }, &types);
             }
             Condition::BareSyn(wanted) => {
                 self.need_protocol(Protocol::TCP.number());
@@ -227,10 +225,10 @@ impl<'a> Encoder<'a> {
             self.between(&first.to_be_bytes(), &last.to_be_bytes());
         } else if ports.iter().all(|(first, last)| first == last) {
             let ports: Vec<[u8; 2]> = ports.iter().map(|(port, _)| port.to_be_bytes()).collect();
-            self.one_of(super::INET_SERVICE, &ports);
+            self.one_of(key_type::PORT, &ports);
         } else {
             // A start and an end for each, and the end before the first.
-            let shape = self.anonymous(super::INET_SERVICE, 2, true, ports.len() * 2 + 1);
+            let shape = self.anonymous(key_type::PORT, 2, true, ports.len() * 2 + 1);
             self.fill(&shape, |elements| elements.intervals(ports, u16::to_be_bytes));
         }
     }
@@ -311,7 +309,6 @@ impl<'a> Encoder<'a> {
 
     fn verdict(&mut self, verdict: &Verdict) {
         let expression = match verdict {
-            Verdict::Continue => return,
             Verdict::Accept => Expression::verdict(libc::NF_ACCEPT, None),
             Verdict::Drop => Expression::verdict(libc::NF_DROP, None),
             Verdict::Return => Expression::verdict(libc::NFT_RETURN, None),

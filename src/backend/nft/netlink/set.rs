@@ -1,8 +1,9 @@
 //! Sets and their elements, encoded here: through libnftnl's objects, a million elements take ten times as long and 300 MB.
 
 use super::attribute::{Open, Writer};
+use crate::backend::nft::key_type;
 use crate::backend::nft::program::{Element, Elements, Field, Set, TABLE, Value};
-use crate::net::{AddrRange, Family, Scalar};
+use crate::net::{AddrRange, Scalar};
 
 const NFT_MSG_NEWSET: u16 = 9;
 const NFT_MSG_NEWSETELEM: u16 = 12;
@@ -77,7 +78,7 @@ impl<'a> Shape<'a> {
         Shape {
             name: &set.name,
             id,
-            key_type: key_type(&set.key),
+            key_type: key_type::of_key(&set.key),
             key_length: key_length(&set.key),
             fields: &set.key,
             interval: set.interval,
@@ -124,7 +125,7 @@ impl<'a> Shape<'a> {
         writer.be32(NFTA_SET_ID, self.id);
         self.description(writer, self.interval && concatenated);
         let order = match self.key_type {
-            super::IFNAME => HOST_ENDIAN,
+            key_type::INTERFACE => HOST_ENDIAN,
             _ if concatenated => MIXED_ENDIAN,
             _ => BIG_ENDIAN,
         };
@@ -166,30 +167,9 @@ fn counter(writer: &mut Writer, kind: u16) {
     writer.end_nested(expression);
 }
 
-/// nft's type numbers.
-fn field_type(field: Field) -> u32 {
-    match field {
-        Field::Interface => super::IFNAME,
-        Field::Address(Family::V4) => 7,
-        Field::Address(Family::V6) => 8,
-        Field::Protocol => 12,
-        Field::Port => super::INET_SERVICE,
-    }
-}
-
 /// Bytes of a field, without padding.
 fn width(field: Field) -> u32 {
-    match field {
-        Field::Interface | Field::Address(Family::V6) => 16,
-        Field::Address(Family::V4) => 4,
-        Field::Protocol => 1,
-        Field::Port => 2,
-    }
-}
-
-/// The type number of a key: 6 bits a field.
-fn key_type(fields: &[Field]) -> u32 {
-    fields.iter().fold(0, |sum, field| sum << 6 | field_type(*field))
+    key_type::width(field).into()
 }
 
 /// Bytes of a key: of several fields, each is padded to 4.

@@ -28,8 +28,8 @@ impl Program {
     pub fn of(ruleset: &Ruleset, header: &Header<'_>) -> Program {
         let mut planner = Planner::new(ruleset);
         let chains = ruleset.chains.iter().flat_map(|chain| planner.chain(chain)).collect();
-        let comment = program::comment(header.version, header.spec_hash);
-        let mut program = Program { comment, sets: planner.sets, chains };
+        let signature = program::signature(header.version, header.spec_hash);
+        let mut program = Program { signature, sets: planner.sets, chains };
         shared::share(&mut program);
         arranged(program)
     }

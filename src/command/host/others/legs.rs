@@ -47,7 +47,7 @@ pub(super) fn all<'a>(space: &Space, policy: &'a Policy) -> Result<Vec<Promised<
             for (leg, usual) in &usual {
                 let (path, packets) = reader.leg(entry, server, *leg)?;
                 let Some((_, ordinary)) = ordinary.iter().find(|(known, _)| *known == path) else { continue };
-                let mut packets = packets.and(ordinary)?.and(usual)?;
+                let mut packets = packets.and(ordinary)?.and(usual)?.minus(&with_itself(space, policy, server)?)?;
                 if !matches!(entry.role, Role::Client { .. }) {
                     packets = packets.minus(&odd_peer_port(space, *leg)?)?;
                 }
@@ -71,6 +71,22 @@ const PEERS: (u16, u16) = (32768, u16::MAX);
 fn odd_peer_port(space: &Space, leg: Leg) -> Result<Set> {
     let side = if leg == Leg::Request { Side::Source } else { Side::Destination };
     space.has_ports()?.minus(&space.port(side, &RangeSet::range(PEERS.0, PEERS.1))?)
+}
+
+/// How many hosts of a server's endpoint are told apart from their peers.
+const HOSTS: usize = 64;
+
+/// Packets from a host of a server's endpoint to itself: no other host sends or gets them. Of a range of addresses nothing is said; hosts of one set
+/// do talk with each other.
+fn with_itself(space: &Space, policy: &Policy, server: &Server) -> Result<Set> {
+    let ranges = Family::BOTH.into_iter().filter_map(|family| policy.sets.ranges(server.addresses, family)).flatten();
+    let hosts = ranges.filter(|range| range.as_host().is_some()).take(HOSTS).map(|host| {
+        let host: AddressSet = [host].into_iter().collect();
+        space
+            .address(Field::Address(Side::Source), &host)?
+            .and(&space.address(Field::Address(Side::Destination), &host)?)
+    });
+    space.engine.any(hosts.collect::<Result<Vec<Set>>>()?)
 }
 
 /// Addresses that no packet from or to another host has: rules against them are nobody's loss. Also those of 6to4 that stand for such ones

@@ -13,9 +13,6 @@ use crate::kernel::socket::Socket;
 use crate::net::Family;
 use crate::source::Sources;
 
-/// fwc's table, as listings name it.
-const OWN: &str = "inet fwc";
-
 /// Rulesets of others, and what could not be read of them.
 #[derive(Default)]
 pub(super) struct Others {
@@ -43,16 +40,12 @@ pub(super) fn read(socket: &mut Socket) -> Others {
 
 impl Others {
     fn nf_tables(&mut self, socket: &mut Socket) {
-        let listed = listing::all_tables(socket).map_err(|error| error.to_string());
+        let listed = listing::other_tables(socket).map_err(|error| error.to_string());
         let read = listed.and_then(|bytes| {
             netlink::of_messages(&bytes, &mut self.sources, "nf_tables").map_err(|why| why.to_string())
         });
         match read {
-            Ok(mut dump) => {
-                for chain in dump.chains.iter_mut().filter(|chain| chain.table == OWN) {
-                    chain.base = None;
-                    chain.rules.clear();
-                }
+            Ok(dump) => {
                 // ARP is not what a spec speaks of.
                 for unread in dump.unread.iter().filter(|unread| !unread.why.starts_with("table arp ")) {
                     let (what, why) = unread.why.split_once(": ").unwrap_or(("a part of nf_tables", &unread.why));

@@ -34,7 +34,7 @@ fn fwc(family: Family, addresses: u32) -> Rules {
 }
 
 fn by_hand(sets: &str, first: &str) -> Rules {
-    Rules::Nft(hand::stateless(Family::V4, 1, Extras { sets, first, ..Extras::default() }))
+    Rules::Nft(hand::stateless(Family::V4, 1, Extras { counted: true, sets, first, ..Extras::default() }))
 }
 
 fn hand_million() -> Rules {

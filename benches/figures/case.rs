@@ -38,7 +38,7 @@ pub enum Rules {
 pub struct Case {
     /// Stays the same from version to version.
     pub id: &'static str,
-    pub what: &'static str,
+    pub what: String,
     pub traffic: Traffic,
     pub rules: Rules,
     /// Whether the packets pass the rules.
@@ -46,13 +46,13 @@ pub struct Case {
 }
 
 impl Case {
-    pub fn new(id: &'static str, what: &'static str, traffic: Traffic, rules: Rules) -> Case {
+    pub fn new(id: &'static str, what: impl Into<String>, traffic: Traffic, rules: Rules) -> Case {
         let passes = !matches!(rules, Rules::SendingAlone);
-        Case { id, what, traffic, rules, passes }
+        Case { id, what: what.into(), traffic, rules, passes }
     }
 
     /// The same for packets that the rules drop.
-    pub fn dropping(id: &'static str, what: &'static str, traffic: Traffic, rules: Rules) -> Case {
+    pub fn dropping(id: &'static str, what: impl Into<String>, traffic: Traffic, rules: Rules) -> Case {
         Case { passes: false, ..Case::new(id, what, traffic, rules) }
     }
 
@@ -158,7 +158,7 @@ pub fn measure(cases: &[Case], flows: Flows, rounds: usize, report: &mut Report)
         }
     }
     for (case, samples) in cases.iter().zip(&samples) {
-        report.add(case.id, case.what, Unit::NanosecondsPerPacket, samples, None);
+        report.add(case.id, &case.what, Unit::NanosecondsPerPacket, samples, None);
     }
     Figures(cases.iter().map(|case| case.id).zip(samples).collect())
 }

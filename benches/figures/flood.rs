@@ -95,7 +95,7 @@ fn own_time() -> Duration {
 }
 
 /// Where the kernel says how long the thread ran that takes over packets of a busy core.
-fn schedstat_of_ksoftirqd(core: usize) -> String {
+pub fn schedstat_of_ksoftirqd(core: usize) -> String {
     let name = format!("ksoftirqd/{core}");
     let processes = fs::read_dir("/proc").expect("/proc can be read").flatten();
     let found = processes
@@ -106,7 +106,7 @@ fn schedstat_of_ksoftirqd(core: usize) -> String {
 }
 
 /// The first figure of a schedstat file: nanoseconds on a core.
-fn on_core(schedstat: &str) -> Duration {
+pub fn on_core(schedstat: &str) -> Duration {
     let text = fs::read_to_string(schedstat).unwrap_or_else(|error| panic!("{schedstat}: {error}"));
     let first = text.split_whitespace().next().and_then(|figure| figure.parse().ok());
     Duration::from_nanos(first.unwrap_or_else(|| panic!("{schedstat} holds {text:?}")))

@@ -53,7 +53,7 @@ fn by_number() -> Vec<Case> {
         (10_000, ["packet.none.10000", "packet.fwc.10000", "packet.hand.10000", "packet.hand-counting.10000"]),
     ];
     let of = |(services, [none, own, bare, counting]): (usize, [&'static str; 4])| {
-        let what = |words: &str| -> &'static str { format!("{words}, {services} services").leak() };
+        let what = |words: &str| format!("{words}, {services} services");
         let traffic = Traffic::udp(Family::V4, services);
         [
             Case::new(none, what("no rules"), traffic, Rules::None),

@@ -18,8 +18,8 @@ pub enum Unit {
     Megabytes,
     #[serde(rename = "ns/packet")]
     NanosecondsPerPacket,
-    #[serde(rename = "requests/s")]
-    RequestsPerSecond,
+    #[serde(rename = "us/request")]
+    MicrosecondsPerRequest,
     #[serde(rename = "ratio")]
     Ratio,
     #[serde(rename = "exponent")]
@@ -91,7 +91,7 @@ impl Report {
             Unit::Milliseconds => (2, " ms"),
             Unit::Megabytes => (1, " MB"),
             Unit::NanosecondsPerPacket => (0, " ns"),
-            Unit::RequestsPerSecond => (0, "/s"),
+            Unit::MicrosecondsPerRequest => (1, " us"),
             Unit::Ratio => (2, "x"),
             Unit::Exponent => (2, ""),
         };

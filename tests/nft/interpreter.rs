@@ -110,7 +110,9 @@ impl Run<'_> {
                 selectors.iter().all(|selector| self.has(*selector))
                     && !self.found(selectors, &self.program.sets[set.0])
             }
-            Condition::AnyPort(side) => self.port(*side).is_some_and(|port| port != 0),
+            Condition::AnyPort(protocol, side) => {
+                self.protocol() == protocol.number() && self.port(*side).is_some_and(|port| port != 0)
+            }
         }
     }
 

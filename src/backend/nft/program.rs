@@ -325,8 +325,8 @@ pub enum Condition {
     /// `SELECTOR . SELECTOR != @SET`: the packet has all of the fields, and the set has no such element. It counts nothing, also where the
     /// set's elements count what is found.
     NotIn(Vec<Selector>, SetId),
-    /// `th dport != 0`: the packet has ports, so that a later fragment does not match. No spec names port 0.
-    AnyPort(Side),
+    /// `udp dport != 0`: the packet has ports, so that a later fragment does not match. No spec names port 0.
+    AnyPort(Protocol, Side),
 }
 
 impl Condition {

@@ -223,7 +223,7 @@ fn condition_text(f: &mut Formatter<'_>, program: &Program, condition: &Conditio
         }
         Condition::LaterFragment(Family::V4) => f.write_str("ip frag-off & 0x1fff != 0"),
         Condition::LaterFragment(Family::V6) => f.write_str("frag frag-off != 0"),
-        Condition::AnyPort(side) => write!(f, "th {} != 0", port_word(*side)),
+        Condition::AnyPort(protocol, side) => write!(f, "{protocol} {} != 0", port_word(*side)),
         Condition::In(selectors, set) | Condition::NotIn(selectors, set) => {
             joined(f, " . ", selectors, |f, selector| selector_text(f, *selector))?;
             let not = if matches!(condition, Condition::NotIn(..)) { " !=" } else { "" };

@@ -137,7 +137,8 @@ impl<'a> Encoder<'a> {
             Condition::LaterFragment(family) => self.later_fragment(*family),
             Condition::In(selectors, set) => self.lookup(selectors, set.0, false),
             Condition::NotIn(selectors, set) => self.lookup(selectors, set.0, true),
-            Condition::AnyPort(side) => {
+            Condition::AnyPort(protocol, side) => {
+                self.need_protocol(protocol.number());
                 self.push(Expression::payload(Header::Transport, port_offset(*side), 2, HERE));
                 self.push(Expression::compare(HERE, Comparison::NotEqual, &[0; 2]));
             }

@@ -100,6 +100,7 @@ pub(crate) fn commit(
     let wanted = (&prepared.messages, &prepared.expected);
     let update = base.and_then(|base| table::update(socket, (&base.messages, &base.expected), wanted).ok()?);
     if let Some(update) = update {
+        Transaction::new(&prepared.messages).fits(socket)?;
         match Transaction::new(&update).decided_at(decided_at).commit(socket) {
             Ok(committed) => return Ok(Sent { committed, update: Some(update) }),
             // The load as a whole needs nothing of what is there.

@@ -16,6 +16,7 @@ use fwc::dump::{
     ChainId, Dump, Verdict, netlink as netlink_reader, nft_json as nft_json_reader, nft_text as nft_text_reader,
     xtables,
 };
+use fwc::kernel::legacy::LegacyTable;
 use fwc::kernel::normal::{NormalTable, Side};
 use fwc::kernel::wire;
 use fwc::net::{AddressSet, Family};
@@ -26,6 +27,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
+    ("iptables_legacy", iptables_legacy),
     ("iptables_save", iptables_save),
     ("netlink", netlink),
     ("nft_json", nft_json),
@@ -103,6 +105,32 @@ pub fn nft_json(data: &[u8]) {
         (nft_json_reader::read("live", text, &mut sources), sources)
     };
     is_sound_and_the_same(&read(), &read());
+}
+
+/// A table of iptables-legacy: one byte that is odd for IPv6, the offsets of five chains and of their policies as two bytes each (little end first, 0xffff for
+/// none), the entries.
+pub fn iptables_legacy(data: &[u8]) {
+    let Some((head, entries)) = data.split_at_checked(21) else { return };
+    let family = if head[0] & 1 == 0 { Family::V4 } else { Family::V6 };
+    let offset = |number: usize| {
+        let offset = u16::from_le_bytes([head[1 + 2 * number], head[2 + 2 * number]]);
+        (offset != u16::MAX).then_some(usize::from(offset))
+    };
+    let table = LegacyTable {
+        name: "nat".to_string(),
+        starts: [0, 1, 2, 3, 4].map(offset),
+        policies: [5, 6, 7, 8, 9].map(offset),
+        entries: entries.to_vec(),
+    };
+    let read = || {
+        let mut sources = Sources::default();
+        xtables::of_tables(std::slice::from_ref(&table), family, &mut sources, "legacy").map(|dump| (dump, sources))
+    };
+    match (read(), read()) {
+        (Ok(first), Ok(again)) => is_sound_and_the_same(&first, &again),
+        (Err(_), Err(_)) => {}
+        _ => panic!("read once, refused once"),
+    }
 }
 
 /// Messages of nf_tables, by all who read them.

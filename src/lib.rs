@@ -24,10 +24,10 @@
 //! | [`policy`] | what it means: ids instead of names, endpoints instead of texts | [`policy::resolve`] | yes |
 //! | [`ruleset`] | the rules of each hook: the one truth about packets | [`lower`] | no |
 //! | [`backend`] | the rules as an nf_tables program, as text, as netlink messages, as iptables files | | no |
-//! | [`kernel`] | the live host: transactions, reading back, NAT, namespaces | | yes |
+//! | [`kernel`] | the live host: transactions, reading back, listings, namespaces | | yes |
 //! | [`state`] | what fwc remembers of a host, so that every apply can be undone | | yes |
 //!
-//! [`dump`] is one model for every ruleset, whoever wrote it down; [`proof`] leads all packets at once through it and holds the rules against what
+//! [`dump`] is one model for every ruleset, whoever wrote it down, and names the NAT rules that are live on the host; [`proof`] leads all packets at once through it and holds the rules against what
 //! the policy means, and every form against the rules; [`import`] makes specs of foreign rulesets and finds traps in them.
 //!
 //! [`doctor`] says from facts about a host whether its conntrack table is the problem and what would help.

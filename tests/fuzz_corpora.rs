@@ -1,6 +1,6 @@
 //! The fuzz targets on stable Rust: each over its seeds. `make fuzz` lets libFuzzer loose on them.
 //!
-//! `FWC_BLESS=1` writes the seeds of `netlink` anew, from the specs of the golden files.
+//! `FWC_BLESS=1` writes the seeds of `netlink` anew, from the specs of the golden files, and those of `iptables_legacy`, from rulesets in the kernel.
 
 #[path = "../fuzz/bodies.rs"]
 mod bodies;
@@ -9,7 +9,9 @@ mod support;
 use fwc::backend::Header;
 use fwc::backend::nft::Program;
 use fwc::backend::nft::netlink::messages;
-use support::{compile, folders};
+use fwc::kernel::legacy::{self, LegacyTable};
+use fwc::net::Family;
+use support::{Namespace, compile, folders};
 
 #[test]
 fn every_target_holds_over_its_seeds() {
@@ -53,4 +55,41 @@ fn the_seeds_of_netlink_are_messages_of_the_golden_specs() {
         }
         assert!(std::fs::exists(&seed).unwrap(), "{seed}: `make bless` writes it");
     }
+}
+
+/// What the kernel makes of rulesets, in the form that the target reads.
+#[test]
+fn the_seeds_of_iptables_legacy_are_tables_of_the_kernel() {
+    for (file, family, name) in [
+        ("docker.v4", Family::V4, "nat"),
+        ("docker.v4", Family::V4, "filter"),
+        ("kube-proxy.v4", Family::V4, "nat"),
+        ("ufw.v4", Family::V4, "filter"),
+        ("ufw.v6", Family::V6, "filter"),
+        ("notrack-right.v4", Family::V4, "raw"),
+    ] {
+        let namespace = Namespace::new("seed");
+        let rules = std::fs::read_to_string(format!("tests/rulesets/{file}")).unwrap();
+        let restore = if family == Family::V4 { "iptables-legacy-restore" } else { "ip6tables-legacy-restore" };
+        namespace.run_with([restore], &rules).expect_success(restore);
+        let table = namespace.enter(|| legacy::table(family, name)).unwrap();
+        let bytes = seed(family, &table);
+        bodies::iptables_legacy(&bytes);
+        let path = format!("fuzz/seeds/iptables_legacy/{}-{name}", file.replace('.', "-"));
+        if support::golden::is_blessed() {
+            std::fs::create_dir_all("fuzz/seeds/iptables_legacy").unwrap();
+            std::fs::write(&path, bytes).unwrap();
+        }
+        assert!(std::fs::exists(&path).unwrap(), "{path}: `make bless` writes it");
+    }
+}
+
+fn seed(family: Family, table: &LegacyTable) -> Vec<u8> {
+    let mut bytes = vec![u8::from(family == Family::V6)];
+    for offset in table.starts.iter().chain(&table.policies) {
+        let offset = offset.map_or(u16::MAX, |offset| u16::try_from(offset).unwrap());
+        bytes.extend(offset.to_le_bytes());
+    }
+    bytes.extend(&table.entries);
+    bytes
 }

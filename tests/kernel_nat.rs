@@ -2,20 +2,22 @@
 
 mod support;
 
-use fwc::kernel::nat::{Backend, NatKind, NatRule, Position, Survey, TableFamily, survey};
+use fwc::dump::live::{Live, read};
+use fwc::dump::nat::{self, NatRule};
+use fwc::dump::{Position, TranslationKind};
 use fwc::kernel::socket::Socket;
 use fwc::net::{AddressSet, Family, RangeSet};
 use fwc::policy::footprint::{NewAddress, Target};
 use support::Namespace;
 
-fn look(namespace: &Namespace) -> Survey {
-    namespace.enter(|| survey(&mut Socket::open().unwrap()))
+fn look(namespace: &Namespace) -> Live {
+    namespace.enter(|| read(&mut Socket::open().unwrap()))
 }
 
 fn rules(namespace: &Namespace) -> Vec<NatRule> {
-    let survey = look(namespace);
-    assert_eq!(survey.unread, []);
-    survey.rules
+    let live = look(namespace);
+    assert_eq!(live.unseen, []);
+    nat::rules(&live)
 }
 
 fn texts(namespace: &Namespace) -> Vec<String> {
@@ -25,7 +27,7 @@ fn texts(namespace: &Namespace) -> Vec<String> {
 #[test]
 fn nothing_yields_nothing() {
     let namespace = Namespace::new("kernel");
-    assert_eq!(look(&namespace), Survey::default());
+    assert_eq!(rules(&namespace), []);
     namespace.write_nft(
         "table ip nat { chain p { type nat hook postrouting priority 100; }; chain u { counter; }; }
          table inet filter { chain input { type filter hook input priority 0; policy drop; ct state new accept; }; }
@@ -36,7 +38,7 @@ fn nothing_yields_nothing() {
     namespace.ok("iptables-legacy -t nat -A PREROUTING -p tcp -j LOG".split_whitespace());
     namespace.ok("iptables-legacy -t filter -A INPUT -j DROP".split_whitespace());
     namespace.ok("iptables-nft -t nat -L".split_whitespace());
-    assert_eq!(look(&namespace), Survey::default());
+    assert_eq!(rules(&namespace), []);
 }
 
 #[test]
@@ -59,22 +61,22 @@ fn nft_rules_are_found_in_every_family() {
     assert_eq!(
         texts(&namespace),
         [
-            "inet both pre handle 4: meta l4proto tcp dport 8080-8081 redirect to :80",
-            "inet both pre handle 5: saddr { 0.0.0.0-9.255.255.255, 11.0.0.0-255.255.255.255 } meta l4proto udp dport 5000-5009 redirect",
-            "inet both pre handle 7: meta l4proto { 6, 17 } … redirect to :9",
             "ip nat post handle 3: oifname \"eth0\" saddr 10.0.0.0/8 masquerade",
             "ip nat more handle 5: saddr 10.2.0.0/16 snat to 203.0.113.9",
             "ip6 nat pre handle 2: daddr 2001:db8::5 meta l4proto tcp dport 8443 dnat to [2001:db8::8]:443",
+            "inet both pre handle 4: meta l4proto tcp dport 8080-8081 redirect to :80",
+            "inet both pre handle 5: saddr { 0.0.0.0-9.255.255.255, 11.0.0.0-255.255.255.255 } meta l4proto udp dport 5000-5009 redirect",
+            "inet both pre handle 7: meta l4proto { 6, 17 } … redirect to :9",
         ]
         .map(String::from)
     );
     let all = rules(&namespace);
-    let dnat = all.iter().find(|rule| rule.kind == NatKind::Dnat).unwrap();
-    assert_eq!((dnat.family, dnat.matching.family), (TableFamily::Ip6, Some(Family::V6)));
+    let dnat = all.iter().find(|rule| rule.kind == Some(TranslationKind::Dnat)).unwrap();
+    assert_eq!((dnat.table.as_str(), dnat.matching.family), ("ip6 nat", Some(Family::V6)));
     assert_eq!(dnat.matching.destination_ports, Some(RangeSet::single(8443)));
-    assert_eq!(dnat.position, Position::Handle(2));
+    assert_eq!(dnat.position, Some(Position::Handle(2)));
     assert!(dnat.matching.understood && dnat.matching.source.is_none());
-    assert!(all.iter().all(|rule| rule.backend == Backend::NfTables));
+    assert!(all.iter().all(|rule| rule.legacy.is_none()));
 }
 
 #[test]
@@ -119,15 +121,15 @@ fn iptables_nft_rules_are_found() {
     let namespace = Namespace::new("kernel");
     docker(&namespace, "iptables-nft");
     let all = rules(&namespace);
-    let kinds: Vec<_> = all.iter().map(|rule| (rule.chain.as_str(), rule.kind.clone())).collect();
+    let kinds: Vec<_> = all.iter().map(|rule| (rule.chain.as_str(), rule.kind.unwrap())).collect();
     assert_eq!(
         kinds,
         [
-            ("DOCKER", NatKind::Dnat),
-            ("DOCKER", NatKind::Redirect),
-            ("PREROUTING", NatKind::Other("NETMAP".into())),
-            ("POSTROUTING", NatKind::Masquerade),
-            ("POSTROUTING", NatKind::Snat),
+            ("DOCKER", TranslationKind::Dnat),
+            ("DOCKER", TranslationKind::Redirect),
+            ("PREROUTING", TranslationKind::Netmap),
+            ("POSTROUTING", TranslationKind::Masquerade),
+            ("POSTROUTING", TranslationKind::Snat),
         ]
     );
     same_meaning(&all);
@@ -143,7 +145,7 @@ fn iptables_legacy_rules_are_found() {
     assert_eq!(
         texts,
         [
-            "iptables-legacy nat PREROUTING rule 2: daddr 198.51.100.0/24 NETMAP",
+            "iptables-legacy nat PREROUTING rule 2: daddr 198.51.100.0/24 netmap to …",
             "iptables-legacy nat POSTROUTING rule 1: saddr 172.17.0.0/16 … masquerade",
             "iptables-legacy nat POSTROUTING rule 2: oifname \"eth*\" saddr 10.0.0.0/8 snat to 203.0.113.9",
             "iptables-legacy nat DOCKER rule 2: daddr 203.0.113.5 meta l4proto tcp dport 8443 … dnat to 172.17.0.2:443",
@@ -154,28 +156,30 @@ fn iptables_legacy_rules_are_found() {
 
 /// Both kinds of iptables mean the same by the same words.
 fn same_meaning(all: &[NatRule]) {
-    let find = |kind: NatKind| all.iter().find(|rule| rule.kind == kind).unwrap();
-    let dnat = &find(NatKind::Dnat).matching;
+    let find = |kind| all.iter().find(|rule| rule.kind == Some(kind)).unwrap();
+    let dnat = &find(TranslationKind::Dnat).matching;
     assert_eq!(dnat.family, Some(Family::V4));
     assert_eq!(dnat.destination, Some(["203.0.113.5".parse().unwrap()].into_iter().collect()));
     assert_eq!((&dnat.protocol, &dnat.destination_ports), (&Some(RangeSet::single(6)), &Some(RangeSet::single(8443))));
     assert!(!dnat.understood && dnat.incoming.is_none());
-    let redirect = &find(NatKind::Redirect).matching;
+    let redirect = &find(TranslationKind::Redirect).matching;
     assert_eq!(redirect.destination_ports, Some(RangeSet::from_ranges([(80, 80), (8000, 8100)])));
     assert!(redirect.understood);
-    let snat = &find(NatKind::Snat).matching;
-    let outgoing = snat.outgoing.as_ref().unwrap();
+    let snat = &find(TranslationKind::Snat).matching;
+    let [outgoing] = snat.outgoing.as_deref().unwrap() else { panic!("{snat:?}") };
     assert!(outgoing.matches("eth7") && !outgoing.matches("ens1"));
     assert_eq!(snat.source, Some(["10.0.0.0/8".parse().unwrap()].into_iter().collect()));
-    assert!(find(NatKind::Snat).text.ends_with("snat to 203.0.113.9"));
-    assert!(find(NatKind::Dnat).text.ends_with("dnat to 172.17.0.2:443"));
-    assert!(find(NatKind::Redirect).text.ends_with("redirect to :3128"));
+    assert!(find(TranslationKind::Snat).text.ends_with("snat to 203.0.113.9"));
+    assert!(find(TranslationKind::Dnat).text.ends_with("dnat to 172.17.0.2:443"));
+    assert!(find(TranslationKind::Redirect).text.ends_with("redirect to :3128"));
     assert_eq!(all.len(), 5);
 }
 
 #[test]
 fn ip6tables_rules_are_found_in_both_kinds() {
-    for (tool, backend) in [("ip6tables-nft", Backend::NfTables), ("ip6tables-legacy", Backend::Legacy)] {
+    for (tool, legacy, table) in
+        [("ip6tables-nft", None, "ip6 nat"), ("ip6tables-legacy", Some("ip6tables-legacy"), "nat")]
+    {
         let namespace = Namespace::new("kernel");
         for rule in [
             "POSTROUTING -s fd00::/64 ! -d fd00::/8 -p udp -m udp --sport 5000:5009 -j MASQUERADE",
@@ -184,15 +188,15 @@ fn ip6tables_rules_are_found_in_both_kinds() {
             namespace.ok(format!("{tool} -t nat -A {rule}").split_whitespace());
         }
         let all = rules(&namespace);
-        let find = |kind: NatKind| all.iter().find(|rule| rule.kind == kind).unwrap();
-        let (dnat, masquerade) = (find(NatKind::Dnat), find(NatKind::Masquerade));
+        let find = |kind| all.iter().find(|rule| rule.kind == Some(kind)).unwrap();
+        let (dnat, masquerade) = (find(TranslationKind::Dnat), find(TranslationKind::Masquerade));
         assert_eq!(all.len(), 2);
-        assert!(all.iter().all(|rule| rule.backend == backend && rule.family == TableFamily::Ip6));
+        assert!(all.iter().all(|rule| rule.legacy == legacy && rule.table == table));
         assert_eq!(masquerade.matching.source_ports, Some(RangeSet::range(5000, 5009)));
         let destination = masquerade.matching.destination.as_ref().unwrap();
         assert!(destination.contains("2001:db8::1".parse().unwrap()));
         assert!(!destination.contains("fd00:1::1".parse().unwrap()));
-        assert_eq!(dnat.matching.incoming.as_ref().unwrap().name, "eth0");
+        assert_eq!(dnat.matching.incoming.as_ref().unwrap()[0].name, "eth0");
         assert!(dnat.matching.understood && masquerade.matching.understood, "{all:?}");
         assert!(dnat.text.ends_with("dnat to [2001:db8::8]:8080"), "{}", dnat.text);
     }
@@ -282,15 +286,54 @@ fn rules_of_both_kinds_of_iptables_tell_where_flows_go() {
 #[test]
 fn what_cannot_be_read_is_said() {
     let namespace = Namespace::new("kernel");
-    let survey = namespace.enter(|| {
+    let live = namespace.enter(|| {
         let mut socket = Socket::open().unwrap();
         // This thread alone loses root's rights to files.
         nix::unistd::setfsgid(1000.into());
         nix::unistd::setfsuid(1000.into());
-        survey(&mut socket)
+        read(&mut socket)
     });
     // The names of the legacy tables are root's, and netlink asks for other rights.
-    assert_eq!(survey.rules, []);
-    assert!(survey.unread.iter().any(|unread| unread.what.contains("iptables-legacy")), "{survey:?}");
-    assert!(survey.unread.iter().all(|unread| unread.why.is_permission()), "{survey:?}");
+    assert_eq!(nat::rules(&live), []);
+    assert!(live.unseen.iter().any(|unseen| unseen.what.contains("iptables-legacy")), "{:?}", live.unseen);
+    assert!(live.unseen.iter().all(|unseen| unseen.why.is_permission()), "{:?}", live.unseen);
+}
+
+#[test]
+fn what_many_rules_ask_for_narrows_too() {
+    let namespace = Namespace::new("kernel");
+    namespace.ok("ip link add eth7 type veth peer name eth8".split_whitespace());
+    namespace.write_nft(
+        "table ip nat {
+           set none { type ipv4_addr; };
+           chain post { type nat hook postrouting priority 100;
+             oif eth7 masquerade; oif != eth7 masquerade; oifname { \"a\", \"b\" } masquerade; ip saddr @none masquerade;
+             ip saddr . tcp dport { 10.0.0.1 . 80, 10.0.0.2 . 443 } masquerade;
+             ip saddr { 10.0.0.1, 10.0.0.7-10.0.0.9 } udp sport { 53, 5353 } snat to 192.0.2.1-192.0.2.4:100-200; }; }",
+    );
+    assert_eq!(
+        texts(&namespace),
+        [
+            "ip nat post handle 3: oifname \"eth7\" masquerade",
+            "ip nat post handle 4: … masquerade",
+            "ip nat post handle 6: oifname { \"a\", \"b\" } masquerade",
+            "ip nat post handle 7: never masquerade",
+            "ip nat post handle 9: saddr 10.0.0.1-10.0.0.2 meta l4proto tcp dport { 80, 443 } … masquerade",
+            "ip nat post handle 12: saddr { 10.0.0.1, 10.0.0.7-10.0.0.9 } meta l4proto udp sport { 53, 5353 } \
+             snat to 192.0.2.1-192.0.2.4:100-200",
+        ]
+        .map(String::from)
+    );
+}
+
+/// One command would wake them.
+#[test]
+fn rules_that_sleep_count_too() {
+    let namespace = Namespace::new("kernel");
+    namespace.write_nft(
+        "table ip asleep { flags dormant; chain post { type nat hook postrouting priority 100; masquerade; }; }
+         table ip6 loose { chain later { ip6 saddr fd00::/8 masquerade; }; }",
+    );
+    let expected = ["ip asleep post handle 2: masquerade", "ip6 loose later handle 2: saddr fd00::/8 masquerade"];
+    assert_eq!(texts(&namespace), expected.map(String::from));
 }

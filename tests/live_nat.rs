@@ -281,6 +281,20 @@ fn what_cannot_be_understood_overlaps() {
 }
 
 #[test]
+fn a_rule_that_matches_nothing_touches_nothing() {
+    let namespace = Namespace::new("never");
+    namespace.write_nft(
+        "table ip n { set none { type ipv4_addr; }; \
+           chain pre { type nat hook prerouting priority -100; ip saddr @none redirect; }; }",
+    );
+    let ran = try_web(&namespace, &format!("nat_conflict: overlap\n{WEB}"), &[]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran}");
+    let [(rule, None, why)] = &verdicts(&ran)[..] else { panic!("{ran}") };
+    assert_eq!(rule, "ip n pre handle 3: never redirect");
+    assert_eq!(why, "it matches no packet as it stands, and it leads to no stateless server");
+}
+
+#[test]
 fn force_loads_in_spite_of_it_and_tells_all_the_same() {
     let namespace = Namespace::new("force");
     namespace.write_nft(

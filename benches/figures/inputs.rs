@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use fwc::net::Family;
 
-/// Where the services of all inputs live. No two share an address or a port, so that nothing can be folded together.
+/// Where the first 62,500 services of all inputs live. No two share an address or a port, so that nothing can be folded together.
 pub const NETWORK: &str = "10.9.0.0/16";
 
 /// One service's address and UDP port. `number` counts from 0; from 62,500 on they live in the networks behind [`NETWORK`].
@@ -42,6 +42,23 @@ pub fn spec_of(family: Family, services: usize) -> String {
         let _ = writeln!(text, "  s{number}:\n    listen: \"{at}\"\n    protocol: udp\n    stateless: true");
     }
     text
+}
+
+/// The same with a range of ports for each, which is several prefixes.
+pub fn port_ranges(services: usize) -> String {
+    let mut text = "services:\n".to_owned();
+    for number in 0..services {
+        let (address, port) = endpoint(number);
+        let last = port + 3_000;
+        let _ = writeln!(text, "  s{number}: {{listen: \"{address}:{port}-{last}\", protocol: udp, stateless: true}}");
+    }
+    text
+}
+
+/// So many prefixes as a list, none beside another.
+pub fn prefixes(count: u32) -> String {
+    let first = u32::from(Ipv4Addr::new(20, 0, 0, 0));
+    (0..count).map(|number| format!("{}/28\n", Ipv4Addr::from(first + number * 64))).collect()
 }
 
 /// The same for ferm: NOTRACK and accept, one rule a service in each of four chains.

@@ -12,6 +12,7 @@ mod flood;
 mod hand;
 mod inputs;
 mod load;
+mod memory;
 mod packets;
 mod process;
 mod reapply;
@@ -51,7 +52,7 @@ fn main() {
     // Cargo adds this word.
     let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "--bench").collect();
     let (options, groups): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.starts_with('-'));
-    let known = ["check", "verify", "apply", "load", "reapply", "conntrack", "packets", "blocked", "web"];
+    let known = ["check", "verify", "memory", "apply", "load", "reapply", "conntrack", "packets", "blocked", "web"];
     if options.iter().any(|word| *word != "--quick") || groups.iter().any(|word| !known.contains(word)) {
         eprintln!("usage: benches/run [--quick] [{}]", known.join("] ["));
         std::process::exit(2);
@@ -66,6 +67,9 @@ fn main() {
     }
     if wanted("verify") {
         verify::measure(effort, &mut report);
+    }
+    if wanted("memory") {
+        memory::measure(&mut report);
     }
     if wanted("apply") {
         apply::measure(effort, &mut report);

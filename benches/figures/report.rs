@@ -22,6 +22,8 @@ pub enum Unit {
     MicrosecondsPerRequest,
     #[serde(rename = "ratio")]
     Ratio,
+    #[serde(rename = "exponent")]
+    Exponent,
 }
 
 /// What a median is measured against. Missing it fails nothing: machines differ, and the table says it.
@@ -30,6 +32,7 @@ pub enum Unit {
 pub enum Target {
     AtMost(f64),
     AtLeast(f64),
+    Within(f64, f64),
 }
 
 impl Target {
@@ -37,6 +40,7 @@ impl Target {
         match self {
             Target::AtMost(limit) => median <= limit,
             Target::AtLeast(limit) => median >= limit,
+            Target::Within(from, to) => (from..=to).contains(&median),
         }
     }
 }
@@ -89,12 +93,14 @@ impl Report {
             Unit::NanosecondsPerPacket => (0, " ns"),
             Unit::MicrosecondsPerRequest => (1, " us"),
             Unit::Ratio => (2, "x"),
+            Unit::Exponent => (2, ""),
         };
         let figure = format!("{median:.digits$}{suffix}");
         let spread = format!("{:.digits$} - {:.digits$}", quartiles.0, quartiles.1);
         let verdict = match (target, met) {
             (Some(Target::AtMost(limit)), Some(met)) => format!("at most {limit}{suffix}: {}", word(met)),
             (Some(Target::AtLeast(limit)), Some(met)) => format!("at least {limit}{suffix}: {}", word(met)),
+            (Some(Target::Within(from, to)), Some(met)) => format!("{from} to {to}{suffix}: {}", word(met)),
             _ => String::new(),
         };
         println!("{}", format!("{what:<70} {figure:>10}  {spread:<19}  {verdict}").trim_end());

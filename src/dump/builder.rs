@@ -1,6 +1,7 @@
 //! A rule while its parts are read.
 
 use super::listing::DraftWay;
+use super::netlink::action::Action;
 use super::netlink::field::{has_ports, push};
 use super::{Condition, Effect, Selector, Test, Verdict};
 
@@ -32,6 +33,21 @@ impl RuleBuilder {
     pub(super) fn effect(&mut self, effect: Effect) {
         if !self.ended {
             self.effects.push(effect);
+        }
+    }
+
+    /// Adds what an expression, a match or a target is to the rule. What it loads is nothing to the rule.
+    pub(super) fn act(&mut self, action: Action) {
+        match action {
+            Action::Effect(effect) => self.effect(effect),
+            Action::Asks(test) => self.add(Condition::is(test)),
+            Action::AsksAll(conditions) => conditions.into_iter().for_each(|one| self.add(one)),
+            Action::AsksAnd(test, effect) => {
+                self.add(Condition::is(test));
+                self.effect(effect);
+            }
+            Action::Ends(verdict) => self.end(verdict),
+            Action::Loads { .. } => {}
         }
     }
 

@@ -39,7 +39,7 @@ impl Dump {
 
     fn take_out(&mut self, chain: usize, rule: usize) {
         let Some(rule) = self.chains.get_mut(chain).and_then(|chain| chain.rules.get_mut(rule)) else { return };
-        rule.verdict = Verdict::Unknown("a jump that leads back to its own chain".to_string());
+        rule.verdict = Verdict::Unknown("jump that leads back to its own chain".to_string());
         let place = rule.place;
         let why = "this jump leads back to its own chain, which the kernel refuses".to_string();
         self.unread.push(Unread { place, why });

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::words::{chain_words, rule_words};
-use super::{Base, Chain, Condition, Dump, Effect, Rule, Unread, Verdict};
+use super::{Base, Chain, Condition, Dump, Effect, Position, Rule, Unread, Verdict};
 use crate::net::Family;
 use crate::source::{FileId, Place, Sources};
 
@@ -25,7 +25,7 @@ pub(super) struct DraftChain {
 pub(super) struct DraftRule {
     pub(super) ways: Vec<DraftWay>,
     pub(super) comment: Option<Arc<str>>,
-    pub(super) handle: Option<u64>,
+    pub(super) position: Option<Position>,
 }
 
 /// One thing that a rule may do.
@@ -105,7 +105,14 @@ fn placed(draft: DraftChain, head: &Line, lines: &[Line], file: FileId) -> Chain
         for way in rule.ways {
             let DraftWay { conditions, effects, verdict } = way;
             let comment = rule.comment.clone();
-            rules.push(Rule { conditions, effects, verdict, place: line.place(file), comment });
+            rules.push(Rule {
+                conditions,
+                effects,
+                verdict,
+                place: line.place(file),
+                comment,
+                position: rule.position,
+            });
         }
     }
     let DraftChain { table, family, name, base, .. } = draft;
@@ -117,8 +124,8 @@ fn draft_words(rule: &DraftRule, names: &[String]) -> String {
     if let Some(comment) = &rule.comment {
         let _ = write!(text, " comment \"{comment}\"");
     }
-    if let Some(handle) = rule.handle {
-        let _ = write!(text, " # handle {handle}");
+    if let Some(position) = rule.position {
+        let _ = write!(text, " # {position}");
     }
     text
 }

@@ -10,15 +10,18 @@ mod builder;
 mod cycles;
 pub mod ipset;
 mod listing;
+pub mod live;
+pub mod nat;
 pub mod netlink;
 pub mod nft_json;
 mod nft_names;
 pub mod nft_text;
 mod of_ruleset;
+mod position;
+mod translation;
 mod words;
 pub mod xtables;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use crate::net::InterfacePattern;
@@ -27,6 +30,8 @@ use crate::source::Place;
 use crate::spec::Fate;
 
 pub use of_ruleset::of_ruleset;
+pub use position::Position;
+pub use translation::{Translation, TranslationKind, Varies};
 
 /// A whole ruleset, or as much of it as one source tells.
 #[derive(Debug, Clone, Default)]
@@ -121,6 +126,8 @@ pub struct Rule {
     pub place: Place,
     /// What its author wrote about it.
     pub comment: Option<Arc<str>>,
+    /// By what the program that looks after it finds it; `None` for a source that does not say.
+    pub position: Option<Position>,
 }
 
 /// What a rule does besides its verdict.
@@ -157,32 +164,6 @@ pub enum Verdict {
     Translate(Translation),
     /// Something that is not followed, as written: `queue`, an unknown target.
     Unknown(String),
-}
-
-/// What a NAT rule does.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Translation {
-    /// Which kind.
-    pub kind: TranslationKind,
-    /// The first and last of the new addresses, where given.
-    pub address: Option<(IpAddr, IpAddr)>,
-    /// The first and last of the new ports, where given.
-    pub ports: Option<(u16, u16)>,
-}
-
-/// The kinds of NAT.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TranslationKind {
-    /// The source becomes the outgoing interface's address.
-    Masquerade,
-    /// The source becomes another.
-    Snat,
-    /// The destination becomes another.
-    Dnat,
-    /// The destination becomes this host.
-    Redirect,
-    /// NETMAP and the like: it translates, but not in one of the ways above.
-    Other,
 }
 
 /// A condition of a rule.

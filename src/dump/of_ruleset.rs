@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Base, Chain, ChainKind, Condition, Dump, Effect, Hook, InterfacePattern, Parts, Rule, Side, States, Test,
-    Translation, TranslationKind, Verdict, Way,
+    Translation, TranslationKind, Varies, Verdict, Way,
 };
 use crate::net::{AddressSet, Family, PortSet, RangeSet};
 use crate::policy::Addresses;
@@ -69,6 +69,7 @@ impl Reader<'_> {
             verdict,
             place: place(rule.origin).unwrap_or(self.whole),
             comment: Some(self.comment(rule.origin)),
+            position: None,
         }
     }
 
@@ -106,7 +107,7 @@ impl Reader<'_> {
             StateMatch::Translated { destination, ports } => {
                 all.push(Condition::is(Test::State(new)));
                 all.push(Condition::is(Test::Translated(Side::Destination)));
-                let set = self.set(*destination);
+                let set = self.set(**destination);
                 all.extend(set.map(|set| Condition::is(Test::OriginalDestination(set))));
                 all.extend(ports.as_ref().map(|ports| Condition::is(Test::OriginalPort(numbers(ports)))));
             }
@@ -167,6 +168,7 @@ fn translate(kind: TranslationKind, address: Option<std::net::IpAddr>, port: Opt
         kind,
         address: address.map(|address| (address, address)),
         ports: port.map(|port| (port, port)),
+        varies: Varies::default(),
     })
 }
 

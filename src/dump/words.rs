@@ -1,11 +1,11 @@
 //! The model in nft's words, for people: what a listing shows and what two dumps can be compared by.
 
 use std::fmt::{self, Display};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{
-    Base, ChainId, ChainKind, Condition, Dump, Effect, Hook, Keys, Parts, Rule, Selector, Side, States, Test,
-    Translation, TranslationKind, Value, Verdict, Way,
+    Base, ChainId, ChainKind, Condition, Dump, Effect, Hook, Keys, Parts, Rule, Selector, Side, States, Test, Value,
+    Verdict, Way,
 };
 use crate::net::{AddressSet, Family, RangeSet, Scalar};
 use crate::spec::Fate;
@@ -72,24 +72,6 @@ impl Display for Effect {
             Effect::Notrack => f.write_str("notrack"),
             Effect::Mark(text) | Effect::Harmless(text) | Effect::Other(text) => f.write_str(text),
         }
-    }
-}
-
-impl Display for Translation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            TranslationKind::Masquerade => "masquerade",
-            TranslationKind::Snat => "snat",
-            TranslationKind::Dnat => "dnat",
-            TranslationKind::Redirect => "redirect",
-            TranslationKind::Other => "nat",
-        })?;
-        let v6 = |address: &IpAddr| if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
-        let range = |first: String, last: String| if first == last { first } else { format!("{first}-{last}") };
-        let address = self.address.map(|(first, last)| range(v6(&first), v6(&last))).unwrap_or_default();
-        let ports = self.ports.map(|(first, last)| format!(":{}", range(first.to_string(), last.to_string())));
-        let ports = ports.unwrap_or_default();
-        if address.is_empty() && ports.is_empty() { Ok(()) } else { write!(f, " to {address}{ports}") }
     }
 }
 

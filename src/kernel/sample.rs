@@ -20,7 +20,7 @@ use super::wire::{self, Attribute, Fields, Malformed, Request};
 
 /// Sets of more elements than this are read back by some keys.
 pub(super) const LARGE: usize = 4096;
-/// About how many keys of a large set are looked at, evenly spread.
+/// About how many keys of a large set are looked at, in all parts of it.
 const KEYS: usize = 64;
 /// Keys of one request. Its answers must fit the smallest receive buffer, as they are all there before the first is read.
 const ASKED_AT_ONCE: usize = 16;
@@ -42,41 +42,32 @@ impl<'m> Sample<'m> {
         table: &NormalTable,
     ) -> Result<Self, Malformed> {
         let mut sample = Sample::default();
-        // The step is odd, so that of ranges, which are two elements each, both starts and ends are met.
-        sample.take(messages, table, |number, count| number.is_multiple_of((count / KEYS) | 1))?;
+        sample.take(messages, table)?;
         if let Some(update) = update {
-            sample.take(update, table, |number, _| number < KEYS)?;
+            sample.take(update, table)?;
         }
         Ok(sample)
     }
 
-    /// Takes elements of large sets by their number in the messages, and that of all elements of the set.
-    fn take(
-        &mut self,
-        messages: &'m Messages,
-        table: &NormalTable,
-        is_wanted: impl Fn(usize, usize) -> bool,
-    ) -> Result<(), Malformed> {
-        let mut passed: BTreeMap<String, usize> = BTreeMap::new();
+    /// Takes the first elements of each message about a large set, two at least: of ranges, a start and an end.
+    fn take(&mut self, messages: &'m Messages, table: &NormalTable) -> Result<(), Malformed> {
+        let mut lists: BTreeMap<String, Vec<&'m [u8]>> = BTreeMap::new();
         for found in wire::messages(&messages.bytes) {
             let found = found?;
-            if found.kind != message::NEW_ELEMENTS {
-                continue;
+            if found.kind == message::NEW_ELEMENTS {
+                let fields = Fields::of(found.attributes())?;
+                let list = fields.get(elements::ELEMENTS).unwrap_or(&[]);
+                lists.entry(fields.text(elements::SET)?).or_default().push(list);
             }
-            let fields = Fields::of(found.attributes())?;
-            let name = fields.text(elements::SET)?;
-            let Some(count) = table.sets.get(&name).map(|set| set.elements.len()).filter(|count| *count > LARGE) else {
-                continue;
-            };
-            let number = passed.entry(name.clone()).or_default();
-            for item in wire::attributes(fields.get(elements::ELEMENTS).unwrap_or(&[])) {
+        }
+        lists.retain(|name, _| table.sets.get(name).is_some_and(|set| set.elements.len() > LARGE));
+        for (name, lists) in lists {
+            let each = (KEYS / lists.len()).max(2);
+            for item in lists.iter().flat_map(|list| wire::attributes(list).take(each)) {
                 let Attribute { value, .. } = item?;
-                if is_wanted(*number, count)
-                    && let Some(digest) = table.digest_of(&name, value, Side::Sent)?
-                {
+                if let Some(digest) = table.digest_of(&name, value, Side::Sent)? {
                     self.sets.entry(name.clone()).or_default().push((digest, value));
                 }
-                *number += 1;
             }
         }
         Ok(())

@@ -56,6 +56,16 @@ impl AddrRange {
         }
     }
 
+    /// The addresses between two of one family, both included, in whatever order they are given.
+    #[must_use]
+    pub fn between(one: IpAddr, other: IpAddr) -> Option<Self> {
+        match (one, other) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => Some(AddrRange::V4(a.min(b).to_bits(), a.max(b).to_bits())),
+            (IpAddr::V6(a), IpAddr::V6(b)) => Some(AddrRange::V6(a.min(b).to_bits(), a.max(b).to_bits())),
+            _ => None,
+        }
+    }
+
     /// The family.
     #[must_use]
     pub fn family(&self) -> Family {
@@ -238,6 +248,18 @@ impl AddressSet {
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         self.v4.overlaps(&other.v4) || self.v6.overlaps(&other.v6)
+    }
+
+    /// What is in both.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        AddressSet { v4: self.v4.intersection(&other.v4), v6: self.v6.intersection(&other.v6) }
+    }
+
+    /// What is in either.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        AddressSet { v4: self.v4.union(&other.v4), v6: self.v6.union(&other.v6) }
     }
 
     /// The ranges of one family, merged and sorted.

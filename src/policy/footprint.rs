@@ -31,7 +31,7 @@ impl NatHook {
 /// The packets that a NAT rule could match. `None` is any.
 #[derive(Debug, Clone)]
 pub struct Footprint {
-    /// The hooks that it may hang in.
+    /// The hooks that it may hang in; none where it matches no packet at all.
     pub hooks: &'static [NatHook],
     /// The family.
     pub family: Option<Family>,

@@ -1,6 +1,9 @@
 //! How lines are told apart: by one key, into two halves.
 
+use std::borrow::Cow;
+
 use super::line::{Line, Side};
+use super::members::{Keyed, Sorted};
 use crate::net::AddrRange;
 
 /// Lines of a chain in a tree that are not split further. Measured with 1,000 services: from 3 to 8 lines a packet costs the same, since a gate and
@@ -20,9 +23,6 @@ pub(super) const KEYS: [Key; 4] = [Key::Destination, Key::DestinationPorts, Key:
 
 /// Both ends included.
 pub(super) type Span = (u128, u128);
-
-/// The spans of lines, each with the line's index, sorted; equal or disjoint.
-type Piece<'p> = &'p [(Span, usize)];
 
 impl Key {
     fn is_address(self) -> bool {
@@ -50,49 +50,50 @@ fn hull(ports: &[(u16, u16)]) -> Option<Span> {
 }
 
 /// A way to split lines.
-pub(super) struct Split {
+pub(super) struct Split<'m> {
     pub key: Key,
-    /// The values that lead to `gated`: those of all its lines and of none of `open`.
+    /// The values that lead to the gated half: those of all its lines and of none of the other half.
     pub gate: Span,
-    pub gated: Vec<usize>,
-    /// The other half.
-    pub open: Vec<usize>,
-    /// Lines that lie on both sides.
-    pub rest: Vec<usize>,
+    /// The values of all lines that are kept, as a prefix where they are addresses.
+    pub hull: Span,
+    /// The lines that lie in one half, sorted by their spans, which are equal or disjoint.
+    pub kept: Cow<'m, [u32]>,
+    /// How many of them are in the lower half.
+    pub place: usize,
+    /// Whether it is the lower half that is behind the gate.
+    pub low: bool,
+    /// How many lines lie on both sides.
+    pub rest: usize,
     /// Lines that a packet still meets behind the split, at worst; and what the gate is worth in them.
     pub cost: usize,
 }
 
-impl Split {
-    /// Keeps the most lines that can lie in disjoint halves. `rest` stays behind in any case.
-    pub fn of(key: Key, mut spans: Vec<(Span, usize)>, mut rest: Vec<usize>) -> Option<Split> {
-        // The range that ends first never overlaps more of the later ones than another would.
-        spans.sort_unstable_by_key(|&((start, end), index)| (end, u128::MAX - start, index));
-        let mut last: Option<Span> = None;
-        spans.retain(|&(span, index)| {
-            let keep = last.is_none_or(|last| last == span || last.1 < span.0);
-            if keep {
-                last = Some(span);
-            } else {
-                rest.push(index);
-            }
-            keep
-        });
-        let cut = Cut::of(key, &spans)?;
-        let (low, high) = spans.split_at(cut.place);
-        let worst = low.len().max(high.len());
-        // Lines in the order in which they came, which is the order of the spec.
-        let [mut low, mut high] = [low, high].map(|half| half.iter().map(|&(_, index)| index).collect::<Vec<_>>());
-        [&mut low, &mut high, &mut rest].into_iter().for_each(|lines| lines.sort_unstable());
-        let cost = worst + worst * cut.dearness / 8 + rest.len();
-        let (gated, open) = if cut.low { (low, high) } else { (high, low) };
-        Some(Split { key, gate: cut.gate, gated, open, rest, cost })
+impl<'m> Split<'m> {
+    /// Keeps the most lines that can lie in disjoint halves. `sorted` are those of the `all` lines that have the key.
+    pub fn of(keyed: &Keyed, sorted: &'m Sorted, all: usize) -> Option<Self> {
+        let key = keyed.key;
+        let kept =
+            if sorted.disjoint { Cow::Borrowed(&*sorted.lines) } else { Cow::Owned(keyed.disjoint(&sorted.lines)) };
+        let piece = Piece { spans: &keyed.spans, kept: &kept };
+        let cut = Cut::of(key, piece)?;
+        let hull = (piece.span(0)?.0, piece.span(kept.len() - 1)?.1);
+        let hull = if key.is_address() { prefix(hull) } else { hull };
+        let (worst, rest) = (cut.place.max(kept.len() - cut.place), all - kept.len());
+        let cost = worst + worst * cut.dearness / 8 + rest;
+        Some(Split { key, gate: cut.gate, hull, place: cut.place, low: cut.low, kept, rest, cost })
     }
+}
 
-    /// The values of all lines that are not left behind, as a prefix where they are addresses.
-    pub fn hull(key: Key, spans: impl Iterator<Item = Span>) -> Option<Span> {
-        let hull = spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
-        Some(if key.is_address() { prefix(hull) } else { hull })
+/// Lines, sorted by their spans, which are equal or disjoint.
+#[derive(Clone, Copy)]
+struct Piece<'p> {
+    spans: &'p [Span],
+    kept: &'p [u32],
+}
+
+impl Piece<'_> {
+    fn span(self, place: usize) -> Option<Span> {
+        self.spans.get(*self.kept.get(place)? as usize).copied()
     }
 }
 
@@ -111,13 +112,13 @@ impl Cut {
     /// As near to the middle as possible. Addresses are cut between two prefixes, if they can be without one half becoming thrice the other:
     /// prefixes read better, and cost the kernel less, than ports and other ranges.
     fn of(key: Key, kept: Piece) -> Option<Cut> {
-        let middle = kept.len() / 2;
+        let middle = kept.kept.len() / 2;
         let outwards = || (0..=middle).flat_map(|away| [middle - away, middle + away]);
         let plain = || outwards().find_map(|place| Cut::at(kept, place, |low, _| Some((true, low))));
         if !key.is_address() {
             return plain().map(|cut| Cut { dearness: 3, ..cut });
         }
-        let reach = kept.len() / 4;
+        let reach = kept.kept.len() / 4;
         let prefixes = outwards().take_while(|place| place.abs_diff(middle) <= reach).find_map(|place| {
             Cut::at(kept, place, |low, high| {
                 let (below, above) = (prefix(low), prefix(high));
@@ -130,12 +131,11 @@ impl Cut {
 
     /// `None` where the same values lie on both sides, or `gate` finds none between the spans of the halves.
     fn at(kept: Piece, place: usize, gate: impl Fn(Span, Span) -> Option<(bool, Span)>) -> Option<Cut> {
-        let (low, high) = kept.split_at_checked(place)?;
-        let (before, after) = (low.last()?.0, high.first()?.0);
+        let (before, after) = (kept.span(place.checked_sub(1)?)?, kept.span(place)?);
         if before == after {
             return None;
         }
-        let (low, gate) = gate((low.first()?.0.0, before.1), (after.0, high.last()?.0.1))?;
+        let (low, gate) = gate((kept.span(0)?.0, before.1), (after.0, kept.span(kept.kept.len() - 1)?.1))?;
         Some(Cut { place, low, gate, dearness: 0 })
     }
 }

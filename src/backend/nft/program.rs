@@ -88,7 +88,12 @@ impl Set {
     /// more or less seldom make another set of it, which would have to be loaded as a whole. `None` lets the kernel grow the set as it needs.
     #[must_use]
     pub fn size(&self) -> Option<usize> {
-        let count = self.elements.len();
+        self.size_of(self.elements.len())
+    }
+
+    /// The same if it had so many elements.
+    #[must_use]
+    pub fn size_of(&self, count: usize) -> Option<usize> {
         let wanted = count + count / 4 + 64;
         (!self.interval && count >= SIZED).then(|| wanted.next_multiple_of(wanted.next_power_of_two() / 16))
     }
@@ -331,7 +336,9 @@ impl Condition {
         match self {
             Condition::Family(family) | Condition::Icmp(family, _) | Condition::LaterFragment(family) => Some(*family),
             Condition::Address(_, range) => Some(range.family()),
-            Condition::In(selectors, _) | Condition::NotIn(selectors, _) => selectors.iter().find_map(|selector| selector.family()),
+            Condition::In(selectors, _) | Condition::NotIn(selectors, _) => {
+                selectors.iter().find_map(|selector| selector.family())
+            }
             _ => None,
         }
     }

@@ -7,13 +7,12 @@ use std::net::IpAddr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::command::host::nat::footprint;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::host_failure;
 use crate::doctor::{Facts, NatRule, Service, Table, Tally, Unseen, Usage};
+use crate::dump::{live, nat};
 use crate::kernel::conntrack::{self, Statistics};
 use crate::kernel::host::{self, ConntrackTable, local_addresses};
-use crate::kernel::nat::survey;
 use crate::kernel::socket::Socket;
 use crate::kernel::sockets::Sockets;
 use crate::kernel::{KernelError, log, table};
@@ -82,14 +81,12 @@ fn through(socket: &mut Socket, facts: &mut Facts, unseen: &mut Vec<Unseen>) {
         Ok(usage) => facts.usage = Some(usage),
         Err(error) => unseen.push(missing("the entries of the table", error)),
     }
-    let survey = survey(socket);
-    unseen.extend(survey.unread.into_iter().map(|part| missing(&format!("NAT rules in {}", part.what), part.why)));
-    let rule = |rule: &crate::kernel::nat::NatRule| NatRule {
-        text: rule.text.clone(),
-        footprint: footprint(rule),
-        target: rule.target.clone(),
-    };
-    facts.nat = survey.rules.iter().map(rule).collect();
+    let live = live::read(socket);
+    facts.nat = nat::rules(&live)
+        .into_iter()
+        .map(|rule| NatRule { footprint: rule.footprint(), text: rule.text, target: rule.target })
+        .collect();
+    unseen.extend(live.unseen.into_iter().map(|part| missing(&format!("NAT rules in {}", part.what), part.why)));
     // Where this cannot be read, NAT rules could not be read either, and that is told.
     facts.loaded = table::live(socket).is_ok_and(|table| table.is_some());
 }

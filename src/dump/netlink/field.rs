@@ -128,11 +128,11 @@ pub(in crate::dump) fn push(conditions: &mut Vec<Condition>, next: Condition) {
 fn intersection(a: &Test, b: &Test) -> Option<Test> {
     Some(match (a, b) {
         (Test::Address(side, a), Test::Address(other, b)) if side == other => {
-            let both = AddressSet { v4: a.v4.intersection(&b.v4), v6: a.v6.intersection(&b.v6) };
+            let both = a.intersection(b);
             if both.is_empty() { Test::Never } else { Test::Address(*side, Arc::new(both)) }
         }
         (Test::OriginalDestination(a), Test::OriginalDestination(b)) => {
-            let both = AddressSet { v4: a.v4.intersection(&b.v4), v6: a.v6.intersection(&b.v6) };
+            let both = a.intersection(b);
             if both.is_empty() { Test::Never } else { Test::OriginalDestination(Arc::new(both)) }
         }
         (Test::Port(side, a), Test::Port(other, b)) if side == other => Test::Port(*side, a.intersection(b)),

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::listing::{self, DraftChain, DraftRule};
-use super::{Base, ChainId, ChainKind, Dump, Hook};
+use super::{Base, ChainId, ChainKind, Dump, Hook, Position};
 use crate::kernel::nf_tables::{self, chain, elements, message, rule, set as set_attribute, table};
 use crate::kernel::wire::{self, Fields, Malformed, Message};
 use crate::net::Family;
@@ -40,7 +40,7 @@ const LOOKUP_SET_ID: u16 = 4;
 /// # Errors
 /// The messages are malformed, or something belongs to a chain or set that is not there.
 pub fn of_messages(bytes: &[u8], sources: &mut Sources, name: &str) -> Result<Dump, Malformed> {
-    Tables::of(bytes)?.finish(sources, name)
+    Tables::default().read(bytes)?.finish(sources, name)
 }
 
 /// The words of every rule of the messages, in their order, without comments. Sets are told by their names.
@@ -48,10 +48,24 @@ pub fn of_messages(bytes: &[u8], sources: &mut Sources, name: &str) -> Result<Du
 /// # Errors
 /// As [`of_messages`].
 pub fn rule_words(bytes: &[u8]) -> Result<Vec<String>, Malformed> {
-    let mut tables = Tables::of(bytes)?;
+    let mut tables = Tables::default().read(bytes)?;
     tables.names_sets = true;
     let names: Vec<String> = tables.chains.iter().map(|chain| chain.name.clone()).collect();
     tables.rules.iter().map(|raw| Ok(listing::ways_words(&tables.rule(raw)?, &names))).collect()
+}
+
+/// The same of messages with which this host lists what it holds. Rules that ask for an interface by its index (`iif`, `oif`) ask for the name that
+/// `interface` gives: indices mean nothing elsewhere.
+///
+/// # Errors
+/// As [`of_messages`].
+pub fn of_this_host(
+    bytes: &[u8],
+    interface: fn(u32) -> Option<String>,
+    sources: &mut Sources,
+    name: &str,
+) -> Result<Dump, Malformed> {
+    Tables { interface: Some(interface), ..Tables::default() }.read(bytes)?.finish(sources, name)
 }
 
 /// The kernel's objects.
@@ -62,6 +76,8 @@ pub(crate) struct Tables<'a> {
     /// By table and name.
     chain_ids: HashMap<(usize, String), ChainId>,
     sets: Vec<Set<'a>>,
+    /// The name of the interface with an index, where the messages are about this host.
+    interface: Option<fn(u32) -> Option<String>>,
     /// By table and name.
     by_name: HashMap<(usize, String), usize>,
     /// By table and the number within a transaction.
@@ -89,12 +105,11 @@ struct RawRule<'a> {
 }
 
 impl<'a> Tables<'a> {
-    fn of(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let mut tables = Tables::default();
+    fn read(mut self, bytes: &'a [u8]) -> Result<Self, Malformed> {
         for found in wire::messages(bytes) {
-            tables.take(&found?)?;
+            self.take(&found?)?;
         }
-        Ok(tables)
+        Ok(self)
     }
 
     fn take(&mut self, found: &Message<'a>) -> Result<(), Malformed> {
@@ -229,7 +244,7 @@ impl<'a> Tables<'a> {
         let ways = Program::read(self, raw.table, family, raw.fields.get(rule::EXPRESSIONS).unwrap_or(&[]))?;
         let comment = raw.fields.get(rule::USER_DATA).and_then(|data| wire::user_data(data, nf_tables::COMMENT));
         let comment = comment.map(|bytes| Arc::from(wire::text(bytes)));
-        Ok(DraftRule { ways, comment, handle: raw.fields.number(rule::HANDLE) })
+        Ok(DraftRule { ways, comment, position: raw.fields.number(rule::HANDLE).map(Position::Handle) })
     }
 }
 

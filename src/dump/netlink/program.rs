@@ -8,7 +8,7 @@ use super::question::{Known, opaque};
 use super::register::{Loaded, Registers, What, hex};
 use crate::dump::builder::RuleBuilder;
 use crate::dump::listing::DraftWay;
-use crate::dump::{Condition, Test, Verdict};
+use crate::dump::{Condition, InterfacePattern, Test, Verdict, Way};
 use crate::kernel::nf_tables::{data, expression};
 use crate::kernel::wire::{self, Fields, Malformed, big_endian};
 use crate::net::{Family, RangeSet};
@@ -71,19 +71,12 @@ impl<'t, 'a> Program<'t, 'a> {
                 _ => {}
             }
         }
-        match action::of(name, fields, bytes, &self.registers) {
-            Action::Effect(effect) => self.rule.effect(effect),
-            Action::Asks(test) => self.rule.add(Condition::is(test)),
-            Action::AsksAll(conditions) => conditions.into_iter().for_each(|one| self.rule.add(one)),
-            Action::AsksAnd(test, effect) => {
-                self.rule.add(Condition::is(test));
-                self.rule.effect(effect);
-            }
-            Action::Ends(verdict) => self.rule.end(verdict),
+        match action::of(name, fields, bytes, &self.registers, self.known.family) {
             Action::Loads { volatile } => {
                 let text = format!("{name} {}", hex(bytes));
                 self.registers.spoil(&text, volatile);
             }
+            other => self.rule.act(other),
         }
     }
 
@@ -191,7 +184,7 @@ impl<'t, 'a> Program<'t, 'a> {
     /// The verdict in data.
     pub(super) fn verdict(&self, bytes: Option<&[u8]>) -> Verdict {
         let inside = || Fields::of(Fields::of(bytes?).ok()?.get(2)?).ok();
-        let Some(fields) = inside() else { return Verdict::Unknown("a verdict that is not one".to_string()) };
+        let Some(fields) = inside() else { return Verdict::Unknown("verdict of no known form".to_string()) };
         let code = fields.get(1).and_then(|bytes| bytes.try_into().ok()).map(i32::from_be_bytes);
         let chain = || self.tables.chain(self.table, &fields.text(2).unwrap_or_default());
         match code {
@@ -214,6 +207,9 @@ impl<'t, 'a> Program<'t, 'a> {
         let Some(loaded) = self.loaded(fields.number(1), wanted.len()) else { return self.rule.add(unread("cmp")) };
         match operator {
             0 | 1 => {
+                if let Some(test) = self.interface(&loaded, wanted) {
+                    return self.rule.add(Condition { negated: operator == 1, test });
+                }
                 for one in self.known.equal(&loaded, wanted, operator == 1) {
                     self.rule.add(one);
                 }
@@ -223,6 +219,18 @@ impl<'t, 'a> Program<'t, 'a> {
                 self.rule.add(condition);
             }
         }
+    }
+
+    /// An interface that is asked for by its index, where the host's names are known.
+    fn interface(&self, loaded: &Loaded, wanted: &[u8]) -> Option<Test> {
+        let way = match loaded.what {
+            What::Meta(4) => Way::In,
+            What::Meta(5) => Way::Out,
+            _ => return None,
+        };
+        let index = wanted.try_into().ok().filter(|_| loaded.mask.is_none()).map(u32::from_ne_bytes)?;
+        let name = (self.tables.interface?)(index)?;
+        Some(Test::Interface(way, vec![InterfacePattern { name, prefix: false }]))
     }
 
     /// The one value of this length from a register on; several are put together in words only.

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::rule::RuleReader;
 use super::words::words;
 use crate::dump::netlink::action::{self, Action};
-use crate::dump::{Condition, Effect, Test, Translation, TranslationKind, Verdict};
+use crate::dump::{Condition, Effect, Test, Translation, TranslationKind, Varies, Verdict};
 use crate::net::{AddrRange, Family};
 
 impl RuleReader<'_> {
@@ -76,10 +76,9 @@ impl RuleReader<'_> {
         let ports = inside.get("port").map(ports);
         let netmap = inside.get("type_flags").is_some();
         // It gives one, but which depends on the packet.
-        let unknown = netmap || address == Some(None) || ports == Some(None);
-        let kind = if unknown { TranslationKind::Other } else { kind };
-        let translation = Translation { kind, address: address.flatten(), ports: ports.flatten() };
-        self.rule.end(Verdict::Translate(translation));
+        let varies = Varies { address: netmap || address == Some(None), port: ports == Some(None) };
+        let address = address.flatten().filter(|_| !varies.address);
+        self.rule.end(Verdict::Translate(Translation { kind, address, ports: ports.flatten(), varies }));
     }
 
     /// nft does not say what matches and targets of iptables ask, and older ones not even which they are.

@@ -16,7 +16,7 @@ use serde_json::Value as Json;
 
 use super::listing::{self, DraftChain, DraftRule};
 use super::netlink::field::Field;
-use super::{Base, ChainId, ChainKind, Dump, Hook, Test, Unread};
+use super::{Base, ChainId, ChainKind, Dump, Hook, Position, Test, Unread};
 use crate::net::Family;
 use crate::source::{Place, Sources};
 use crate::spec::Fate;
@@ -210,7 +210,11 @@ impl Reader {
         };
         let ways = RuleReader::read(names, &table, chain.family, json);
         let comment = json.get("comment").and_then(Json::as_str).map(Arc::from);
-        chain.rules.push(DraftRule { ways, comment, handle: json.get("handle").and_then(Json::as_u64) });
+        chain.rules.push(DraftRule {
+            ways,
+            comment,
+            position: json.get("handle").and_then(Json::as_u64).map(Position::Handle),
+        });
     }
 }
 

@@ -8,7 +8,7 @@ use super::cursor::Cursor;
 use super::names::number;
 use super::{counter, sets};
 use crate::dump::{
-    ChainId, Condition, Effect, Keys, Rule, Selector, Test, Translation, TranslationKind, Value, Verdict,
+    ChainId, Condition, Effect, Keys, Rule, Selector, Test, Translation, TranslationKind, Value, Varies, Verdict,
 };
 use crate::net::{AddrRange, Family};
 
@@ -22,8 +22,14 @@ pub(super) struct Known<'k> {
 pub(super) fn rule(cursor: &mut Cursor, at: usize, known: &Known) -> Rule {
     cursor.go(at);
     let place = cursor.place(at);
-    let mut rule =
-        Rule { conditions: Vec::new(), effects: Vec::new(), verdict: Verdict::Continue, place, comment: None };
+    let mut rule = Rule {
+        conditions: Vec::new(),
+        effects: Vec::new(),
+        verdict: Verdict::Continue,
+        place,
+        comment: None,
+        position: None,
+    };
     while !cursor.ends_statement() {
         let from = cursor.at();
         if !statement(cursor, &mut rule, known) {
@@ -95,7 +101,9 @@ fn same_header(left: &Condition, right: &Condition) -> bool {
 }
 
 fn verdict(cursor: &mut Cursor, rule: &mut Rule, known: &Known) -> Option<Verdict> {
-    let translate = |kind, address, ports| Some(Verdict::Translate(Translation { kind, address, ports }));
+    let translate = |kind, address, ports| {
+        Some(Verdict::Translate(Translation { kind, address, ports, varies: Varies::default() }))
+    };
     match cursor.word()? {
         "accept" => Some(Verdict::Accept),
         "drop" => Some(Verdict::Drop),

@@ -1,7 +1,9 @@
-//! Files of iptables-save and ip6tables-save, and what iptables-restore and ip6tables-restore read.
+//! Rules of x_tables: files of iptables-save and ip6tables-save, which iptables-restore and ip6tables-restore read, and the tables of
+//! iptables-legacy as the kernel gives them (`blob`).
 //!
 //! `words` cuts lines, `rule` reads one `-A` line, `matches` its conditions, `targets` what it does.
 
+mod blob;
 mod matches;
 mod rule;
 mod targets;
@@ -14,6 +16,7 @@ use super::{Base, Chain, ChainId, ChainKind, Dump, Hook, Unread};
 use crate::net::Family;
 use crate::source::{FileId, Place};
 use crate::spec::Fate;
+pub use blob::of_tables;
 use rule::Context;
 
 /// Reads a file of one family. `ipsets` has the sets that its rules may refer to.

@@ -38,7 +38,7 @@ pub(super) fn read(context: &Context<'_>, place: Place, line: &str) -> Result<Op
     draft.finish_module();
     let (effects, verdict) = end.unwrap_or((Vec::new(), Verdict::Continue));
     let Draft { conditions, comment, .. } = draft;
-    Ok(Some((chain.text.clone(), Rule { conditions, effects, verdict, place, comment })))
+    Ok(Some((chain.text.clone(), Rule { conditions, effects, verdict, place, comment, position: None })))
 }
 
 type End = (Vec<Effect>, Verdict);

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::dump::{Effect, Translation, TranslationKind, Verdict};
+use crate::dump::{Effect, Translation, TranslationKind, Varies, Verdict};
 use crate::net::Family;
 
 /// Targets that change neither the packet's way nor what later rules see.
@@ -29,7 +29,7 @@ pub(super) fn read(name: &str, options: &[&str], family: Family) -> (Vec<Effect>
         "SNAT" => only(translate(TranslationKind::Snat, value(options, &["--to-source"]), family)),
         "DNAT" => only(translate(TranslationKind::Dnat, value(options, &["--to-destination"]), family)),
         "REDIRECT" => only(translate(TranslationKind::Redirect, value(options, &["--to-ports", "--to-port"]), family)),
-        "NETMAP" => only(other()),
+        "NETMAP" => only(open(TranslationKind::Netmap)),
         // A packet with nothing left to live is not routed any more.
         "TTL" | "HL" if !lives_on(options) => (vec![Effect::Other(words())], Verdict::Continue),
         "TTL" | "HL" => (vec![Effect::Harmless(words())], Verdict::Continue),
@@ -54,13 +54,17 @@ fn value<'a>(options: &[&'a str], names: &[&str]) -> Option<&'a str> {
     })
 }
 
-fn other() -> Verdict {
-    Verdict::Translate(Translation { kind: TranslationKind::Other, address: None, ports: None })
+/// A translation of which only the kind is known.
+fn open(kind: TranslationKind) -> Verdict {
+    Verdict::Translate(Translation { kind, address: None, ports: None, varies: Varies::ALL })
 }
 
 /// `ADDR`, `ADDR-ADDR`, `ADDR:PORT-PORT`, `[ADDR]:PORT`, `:PORT`; of MASQUERADE and REDIRECT only `PORT-PORT`.
 fn translate(kind: TranslationKind, value: Option<&str>, family: Family) -> Verdict {
-    let Some(value) = value else { return Verdict::Translate(Translation { kind, address: None, ports: None }) };
+    let varies = Varies::default();
+    let Some(value) = value else {
+        return Verdict::Translate(Translation { kind, address: None, ports: None, varies });
+    };
     let ports_only = matches!(kind, TranslationKind::Masquerade | TranslationKind::Redirect);
     let (addresses, ports) = match (ports_only, family) {
         (true, _) => ("", value),
@@ -73,8 +77,8 @@ fn translate(kind: TranslationKind, value: Option<&str>, family: Family) -> Verd
     let address = range::<IpAddr>(addresses);
     let ports = range::<u16>(ports);
     match (address, ports) {
-        (Ok(address), Ok(ports)) => Verdict::Translate(Translation { kind, address, ports }),
-        _ => other(),
+        (Ok(address), Ok(ports)) => Verdict::Translate(Translation { kind, address, ports, varies }),
+        _ => open(kind),
     }
 }
 

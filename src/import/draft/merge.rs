@@ -67,7 +67,7 @@ pub(super) fn entries(atoms: Vec<Atom>) -> Vec<Entry> {
 }
 
 fn either(one: Option<AddressSet>, other: Option<AddressSet>) -> Option<AddressSet> {
-    one.zip(other).map(|(a, b)| AddressSet { v4: a.v4.union(&b.v4), v6: a.v6.union(&b.v6) })
+    one.zip(other).map(|(a, b)| a.union(&b))
 }
 
 /// Joins atoms that are equal once a field is cleared.

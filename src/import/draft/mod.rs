@@ -220,7 +220,7 @@ fn blocked(known: &Known<'_>, draft: &mut Draft) {
         for piece in pieces(&leaf.guard, leaf.family) {
             let Some(source) = piece.source.clone() else { continue };
             if piece == (Piece { source: piece.source.clone(), ..Piece::default() }) {
-                draft.block = AddressSet { v4: draft.block.v4.union(&source.v4), v6: draft.block.v6.union(&source.v6) };
+                draft.block = draft.block.union(&source);
                 draft.block_places.push(leaf.rule.place);
             }
         }

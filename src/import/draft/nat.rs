@@ -2,7 +2,7 @@
 
 use super::atom::Target;
 use super::piece::{Piece, pieces};
-use crate::dump::{Hook, Translation, TranslationKind, Verdict};
+use crate::dump::{Hook, Translation, TranslationKind, Varies, Verdict};
 use crate::import::leaf::{Known, Leaf};
 use crate::net::{AddressSet, Family, Protocol, RangeSet};
 use crate::source::Place;
@@ -95,7 +95,7 @@ fn sayable(translation: &Translation) -> Result<(), String> {
     let one_address = translation.address.is_none_or(|(first, last)| first == last);
     let one_port = translation.ports.is_none_or(|(first, last)| first == last);
     let whereto = translation.kind != TranslationKind::Redirect || translation.ports.is_some();
-    if one_address && one_port && whereto {
+    if one_address && one_port && whereto && translation.varies == Varies::default() {
         Ok(())
     } else {
         Err("a spec translates to one address and port".to_string())
@@ -130,7 +130,7 @@ fn add(found: &mut Vec<Item>, new: Item) {
     one.places.extend(new.places);
     one.families.extend(new.families.into_iter().filter(|family| !one.families.contains(family)).collect::<Vec<_>>());
     if let (Some(all), Some(more)) = (&mut one.from, new.from) {
-        *all = AddressSet { v4: all.v4.union(&more.v4), v6: all.v6.union(&more.v6) };
+        *all = all.union(&more);
     }
     if let (Some(all), Some(more)) = (&mut one.targets, new.targets) {
         all.extend(more);

@@ -97,7 +97,7 @@ impl Piece {
                 let set = addresses(set, negated, family)?;
                 let known = if *side == Side::Source { &mut self.source } else { &mut self.destination };
                 let both = match known.take() {
-                    Some(old) => AddressSet { v4: old.v4.intersection(&set.v4), v6: old.v6.intersection(&set.v6) },
+                    Some(old) => old.intersection(&set),
                     None => set,
                 };
                 if !both.has(family) {

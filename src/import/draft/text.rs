@@ -233,7 +233,7 @@ impl Writer<'_> {
             TranslationKind::Masquerade => "masquerade",
             TranslationKind::Snat => "snat",
             TranslationKind::Dnat => "dnat",
-            TranslationKind::Redirect | TranslationKind::Other => "redirect",
+            TranslationKind::Redirect | TranslationKind::Netmap => "redirect",
         };
         let _ = write!(text, "  - {kind}: {{");
         if let Some(out) = &item.out {

@@ -43,6 +43,9 @@ impl Difference {
 /// What sets a rule apart from every stateless flow, in words; the rule touches none.
 #[must_use]
 pub fn apart(footprint: &Footprint, policy: &Policy) -> String {
+    if footprint.hooks.is_empty() {
+        return "it matches no packet as it stands".to_string();
+    }
     let mut each: Vec<Vec<Difference>> = Vec::new();
     for entry in policy.entries.iter().filter(|entry| entry.tracking == Tracking::Untracked) {
         for server in &entry.servers {

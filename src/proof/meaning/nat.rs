@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use super::Reader;
 use super::flow::{is_host, numbers, protocol};
-use crate::dump::{Condition, Hook, InterfacePattern, Side, States, Test, Translation, TranslationKind as Kind, Way};
+use crate::dump::{
+    Condition, Hook, InterfacePattern, Side, States, Test, Translation, TranslationKind as Kind, Varies, Way,
+};
 use crate::net::Family;
 use crate::policy::{Addresses, Server, TranslationKind, Transport};
 use crate::proof::bdd::{Result, Set};
@@ -42,7 +44,7 @@ impl Reader<'_> {
     pub(super) fn item(&self, kind: &TranslationKind) -> Result<(Hook, Translation, Set)> {
         let one = |to: IpAddr| Some((to, to));
         let port = |port: u16| Some((port, port));
-        let does = |kind, address, ports| Translation { kind, address, ports };
+        let does = |kind, address, ports| Translation { kind, address, ports, varies: Varies::default() };
         Ok(match kind {
             TranslationKind::Dnat { listen, to, port: new } => {
                 let set = self.listening(listen)?.and(&self.space.family(Family::of(*to))?)?;

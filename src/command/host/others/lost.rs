@@ -1,10 +1,10 @@
 //! Chains of others that drop what the spec accepts.
 
 use super::legs::{Promised, families};
-use super::read::Ruleset;
 use super::words::{self, Where};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::{others_drop, others_may_drop};
+use crate::dump::live::Ruleset;
 use crate::dump::{Base, Chain, Dump, States, Test, Verdict};
 use crate::net::Family;
 use crate::policy::title;

@@ -6,36 +6,45 @@
 mod legs;
 mod lost;
 mod needs;
-mod read;
 mod words;
 
 use crate::compile::Compiled;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::unseen_host;
-use crate::kernel::socket::Socket;
+use crate::dump::live::Live;
 use crate::proof::bdd::{Engine, Result};
 use crate::proof::space::Space;
 use crate::proof::{Survey, TooLarge};
-use read::Others;
 
 /// Nodes that the diagrams may have: an apply must not take the memory of a host that is busy.
 const NODES: usize = 1 << 23;
 
 /// Holds the rules of others against the spec. A spec in which nothing is stateless changes nothing for them: it has nothing to be told.
-pub(crate) fn check(compiled: &Compiled, socket: &mut Socket) -> Vec<Diagnostic> {
+pub(crate) fn check(compiled: &Compiled, live: &Live) -> Vec<Diagnostic> {
     if !compiled.policy.has_stateless() {
         return Vec::new();
     }
-    let mut others = read::read(socket);
-    let mut found = std::mem::take(&mut others.unseen);
-    match hold(compiled, &others) {
+    let mut found = parts_unread(live);
+    match hold(compiled, live) {
         Ok(more) => found.extend(more),
         Err(TooLarge) => found.push(unseen_host::report("what tables of others drop", &TooLarge.to_string())),
     }
     found
 }
 
-fn hold(compiled: &Compiled, others: &Others) -> Result<Vec<Diagnostic>> {
+/// Tables and hooks of which the model knows nothing.
+fn parts_unread(live: &Live) -> Vec<Diagnostic> {
+    let all = live.rulesets.iter().flat_map(|ruleset| &ruleset.dump.unread);
+    // ARP is not what a spec speaks of.
+    let matters = all.filter(|unread| !unread.why.starts_with("table arp "));
+    let told = |why: &str| {
+        let (what, why) = why.split_once(": ").unwrap_or(("a part of nf_tables", why));
+        unseen_host::report(what, why)
+    };
+    matters.map(|unread| told(&unread.why)).collect()
+}
+
+fn hold(compiled: &Compiled, others: &Live) -> Result<Vec<Diagnostic>> {
     if !others.rulesets.iter().any(|ruleset| lost::may_drop(&ruleset.dump) || needs::any(&ruleset.dump)) {
         return Ok(Vec::new());
     }

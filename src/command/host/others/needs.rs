@@ -1,10 +1,10 @@
 //! Rules of others that do their work only on flows that conntrack follows: helpers, limits of connections, marks, synproxy, flowtables.
 
 use super::legs::Promised;
-use super::read::Ruleset;
 use super::words::{self, Where};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::others_track;
+use crate::dump::live::Ruleset;
 use crate::dump::{Chain, Condition, Dump, Effect, Rule, Test, Verdict};
 use crate::policy::title;
 use crate::proof::TooLarge;

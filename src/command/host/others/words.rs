@@ -105,11 +105,35 @@ pub(super) fn whose(first: &str, others: &[String]) -> String {
     }
 }
 
-/// A rule's line, not longer than a message can bear.
+/// A rule's line, not longer than a message can bear. By its end a person finds the rule; bytes that no reader understands help nobody.
 pub(super) fn shortened(line: &str) -> String {
     const LONGEST: usize = 120;
-    if line.chars().count() <= LONGEST {
-        return line.to_string();
+    const LONGEST_NUMBER: usize = 18;
+    let (line, position) = line.rsplit_once(" # ").unwrap_or((line, ""));
+    let words = line.split(' ').map(|word| {
+        let bytes = word.starts_with("0x") && word.len() > LONGEST_NUMBER;
+        if bytes { "…" } else { word }
+    });
+    let mut line = words.collect::<Vec<_>>().join(" ");
+    if line.chars().count() > LONGEST {
+        line = line.chars().take(LONGEST).chain(['…']).collect();
     }
-    line.chars().take(LONGEST).chain(['…']).collect()
+    if position.is_empty() { line } else { format!("{line} # {position}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_rule_keeps_the_words_by_which_it_is_found() {
+        let long = format!("{} drop # handle 7", "ip saddr 192.0.2.1 ".repeat(20));
+        let short = shortened(&long);
+        assert!(short.starts_with("ip saddr") && short.ends_with("… # handle 7"), "{short}");
+        assert_eq!(
+            shortened(&format!("xt match limit 0 0x{} accept # rule 3", "00".repeat(40))),
+            "xt match limit 0 … accept # rule 3"
+        );
+        assert_eq!(shortened("tcp flags & 0x17 == 0x2 drop"), "tcp flags & 0x17 == 0x2 drop");
+    }
 }

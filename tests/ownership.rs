@@ -131,7 +131,7 @@ fn a_sticky_folder_may_be_on_the_way_but_not_be_the_spec() {
     // Here anybody could add a file.
     refused_for(&apply(&namespace, &files.text("etc/fwc"), &[]), &format!("`chmod go-w {}`", files.text("etc/fwc")));
     chown(files.path("etc"), NOBODY, None).expect("another owner");
-    refused_for(&apply(&namespace, &files.text("etc/fwc/spec.yaml"), &[]), "chown");
+    refused_for(&apply(&namespace, &files.text("etc/fwc/spec.yaml"), &[]), "copy the spec to where only root writes");
     assert_eq!(namespace.ruleset(), "");
 }
 

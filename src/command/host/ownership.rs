@@ -35,9 +35,10 @@ pub(crate) fn check_file(path: &Path) -> Vec<Diagnostic> {
 }
 
 fn report(Distrust { path, why }: &Distrust) -> Diagnostic {
+    let is_directory = path.is_dir() && !path.is_symlink();
     let path = path.display().to_string();
     match why {
-        Why::Owner(user) => untrusted_file::owner(&path, *user),
+        Why::Owner(user) => untrusted_file::owner(&path, is_directory, *user),
         Why::Mode(mode) => untrusted_file::mode(&path, *mode),
         Why::Unseen(error) => untrusted_file::unseen(&path, &error.to_string()),
     }

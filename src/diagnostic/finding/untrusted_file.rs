@@ -24,14 +24,21 @@ Standard input is not looked at (`fwc apply - < web.yaml`), and neither is anyth
 ",
 };
 
+/// What to do in any case. A directory in which somebody works must stay theirs.
+const COPY: &str =
+    "copy the spec to where only root writes (`install -D -m 644 SPEC /etc/fwc/SPEC`), or give it on standard input";
+
 /// `path` belongs to the user with this id.
-pub fn owner(path: &str, user: u32) -> Diagnostic {
+pub fn owner(path: &str, is_directory: bool, user: u32) -> Diagnostic {
+    let help = if is_directory {
+        COPY.to_string()
+    } else {
+        format!("`chown root:root {path}` if that user shall not decide about the firewall; or {COPY}")
+    };
     Diagnostic::new(
         &FINDING,
         format!("{path} belongs to the user with id {user}, who could change what root loads"),
-        format!(
-            "`chown root:root {path}` if that user shall not decide about the firewall, or keep the spec in /etc/fwc"
-        ),
+        help,
     )
 }
 
@@ -41,15 +48,11 @@ pub fn mode(path: &str, mode: u32) -> Diagnostic {
     Diagnostic::new(
         &FINDING,
         format!("{path} can be written by {who} (mode {mode:04o}), so others than root could change what root loads"),
-        format!("`chmod go-w {path}`, or keep the spec in /etc/fwc"),
+        format!("`chmod go-w {path}`, or {COPY}"),
     )
 }
 
 /// `path` could not be looked at.
 pub fn unseen(path: &str, why: &str) -> Diagnostic {
-    Diagnostic::new(
-        &FINDING,
-        format!("whether others than root could change {path} cannot be told: {why}"),
-        "keep the spec in /etc/fwc",
-    )
+    Diagnostic::new(&FINDING, format!("whether others than root could change {path} cannot be told: {why}"), COPY)
 }

@@ -16,7 +16,7 @@ else
 HOW = the test binaries run as root: they make network namespaces
 endif
 
-.PHONY: help setup build demo test differential lint deny bench bless fuzz install uninstall
+.PHONY: help setup build demo test differential lint deny bench instructions bless fuzz install uninstall
 
 help:
 	@echo 'make demo     installs what is missing, builds, shows the main job in private network namespaces'
@@ -29,6 +29,7 @@ help:
 	@echo 'make lint     formatting, clippy and documentation, all without warnings'
 	@echo 'make deny     licences, sources and bans of the dependencies (needs cargo-deny)'
 	@echo 'make bench    measures against nft and ferm'
+	@echo 'make instructions  counts the instructions of fixed runs, and fails where one takes 5% more than benches/instructions.json has'
 	@echo 'make fuzz     lets libFuzzer loose on each reader for FUZZ_SECONDS ($(FUZZ_SECONDS)) seconds'
 	@echo 'make bless    writes the golden files anew; read what changed before you commit it'
 
@@ -67,6 +68,10 @@ deny:
 bench:
 	scripts/setup.sh bench
 	benches/run
+
+instructions: build
+	scripts/setup.sh instructions
+	benches/instructions
 
 fuzz:
 	scripts/fuzz.sh $(FUZZ_SECONDS)

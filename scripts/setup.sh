@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing. Does nothing when all is there.
-# usage: scripts/setup.sh build|demo|test|bench|fuzz...     (default: test)
+# usage: scripts/setup.sh build|demo|test|bench|instructions|fuzz...     (default: test)
 set -euo pipefail
 
 # What a package brings, and the package. "lib:" names a pkg-config module, the rest are programs and the C library.
@@ -9,6 +9,8 @@ demo=("${build[@]}" ip:iproute2 nft:nftables nginx:nginx-light curl:curl conntra
 test=("${demo[@]}" iptables-nft-restore:iptables ipset:ipset wrk:wrk systemd-analyze:systemd)
 # shellcheck disable=SC2034  # each list is read by its name
 bench=("${test[@]}" ferm:ferm)
+# shellcheck disable=SC2034
+instructions=("${build[@]}" valgrind:valgrind)
 # shellcheck disable=SC2034
 fuzz=("${build[@]}" c++:g++)
 
@@ -27,8 +29,8 @@ there() {
 missing=()
 for kind in "${@:-test}"; do
     case $kind in
-        build|demo|test|bench|fuzz) declare -n needs=$kind ;;
-        *) echo "setup: there is no kind \"$kind\"; take build, demo, test, bench or fuzz" >&2; exit 2 ;;
+        build|demo|test|bench|instructions|fuzz) declare -n needs=$kind ;;
+        *) echo "setup: there is no kind \"$kind\"; take build, demo, test, bench, instructions or fuzz" >&2; exit 2 ;;
     esac
     for need in "${needs[@]}"; do
         there "${need%:*}" || missing+=("${need##*:}")

@@ -1,5 +1,6 @@
 //! The way of the data, read aloud: read, resolve, lower.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -34,6 +35,17 @@ impl Compiled {
     #[must_use]
     pub fn ruleset(&self) -> &Ruleset {
         self.ruleset.get_or_init(|| lower(&self.policy))
+    }
+
+    /// The rules of at most so many entries, evenly taken from all, and of how many they are.
+    #[must_use]
+    pub fn sample(&self, most: usize) -> (Cow<'_, Ruleset>, usize) {
+        let step = self.policy.entries.len().div_ceil(most.max(1));
+        if step <= 1 {
+            return (Cow::Borrowed(self.ruleset()), self.policy.entries.len());
+        }
+        let thinned = self.policy.thinned(step);
+        (Cow::Owned(lower(&thinned)), thinned.entries.len())
     }
 
     /// The texts of the spec, read from `path` into `sources`, to be kept.

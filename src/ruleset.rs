@@ -218,8 +218,8 @@ pub enum StateMatch {
     EstablishedOrRelated,
     /// A new flow whose destination was translated (`ct status dnat`) from this address and port.
     Translated {
-        /// Destination before the translation.
-        destination: Addresses,
+        /// Destination before the translation. On the heap, because it is rare and rules are many.
+        destination: Box<Addresses>,
         /// Destination ports before the translation; `None` for a protocol without ports.
         ports: Option<PortSet>,
     },

@@ -11,6 +11,8 @@ mod generate;
 mod interpreter;
 #[path = "nft/packets.rs"]
 mod packets;
+#[path = "nft/shared.rs"]
+mod shared;
 mod support;
 
 use fwc::backend::Header;
@@ -132,8 +134,9 @@ fn elements(program: &Program) -> usize {
 fn ten_thousand_services_take_as_many_rules_as_one() {
     let body = |n| format!("listen: \"{}:80\", stateless: true", address(n));
     let (one, all) = (program(&many(1, "", body)), program(&many(10_000, "", body)));
-    assert_eq!(rules(&one), rules(&all));
-    assert_eq!((elements(&one), elements(&all)), (3, 30_000));
+    // Large sets are shared by two hooks, which takes one rule more in each of two chains: `shared`.
+    assert_eq!(rules(&one) + 2, rules(&all));
+    assert_eq!((elements(&one), elements(&all)), (3, 20_000));
     holds(&all);
 }
 

@@ -1,9 +1,11 @@
 //! The same services for each program, in its own language.
 
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Where the services of all inputs live. No two share an address or a port, so that nothing can be folded together.
+use fwc::net::Family;
+
+/// Where the first 62,500 services of all inputs live. No two share an address or a port, so that nothing can be folded together.
 pub const NETWORK: &str = "10.9.0.0/16";
 
 /// One service's address and UDP port. `number` counts from 0; from 62,500 on they live in the networks behind [`NETWORK`].
@@ -13,14 +15,50 @@ pub fn endpoint(number: usize) -> (Ipv4Addr, u16) {
     (Ipv4Addr::new(10, second, third, fourth), u16::try_from(1000 + number * 7 % 50_000).expect("a port"))
 }
 
+/// The same in IPv6.
+pub const NETWORK_V6: &str = "2001:db8:9::/48";
+
+/// The same endpoint in either family.
+pub fn endpoint_of(family: Family, number: usize) -> (IpAddr, u16) {
+    let (address, port) = endpoint(number);
+    let [_, _, third, fourth] = address.octets().map(u16::from);
+    match family {
+        Family::V4 => (address.into(), port),
+        Family::V6 => (Ipv6Addr::new(0x2001, 0xdb8, 9, third, 0, 0, 0, fourth).into(), port),
+    }
+}
+
 /// A spec with so many stateless services, each on an endpoint of its own.
 pub fn spec(services: usize) -> String {
+    spec_of(Family::V4, services)
+}
+
+/// The same in either family.
+pub fn spec_of(family: Family, services: usize) -> String {
+    let mut text = "services:\n".to_owned();
+    for number in 0..services {
+        let (address, port) = endpoint_of(family, number);
+        let at = SocketAddr::new(address, port);
+        let _ = writeln!(text, "  s{number}:\n    listen: \"{at}\"\n    protocol: udp\n    stateless: true");
+    }
+    text
+}
+
+/// The same with a range of ports for each, which is several prefixes.
+pub fn port_ranges(services: usize) -> String {
     let mut text = "services:\n".to_owned();
     for number in 0..services {
         let (address, port) = endpoint(number);
-        let _ = writeln!(text, "  s{number}:\n    listen: {address}:{port}\n    protocol: udp\n    stateless: true");
+        let last = port + 3_000;
+        let _ = writeln!(text, "  s{number}: {{listen: \"{address}:{port}-{last}\", protocol: udp, stateless: true}}");
     }
     text
+}
+
+/// So many prefixes as a list, none beside another.
+pub fn prefixes(count: u32) -> String {
+    let first = u32::from(Ipv4Addr::new(20, 0, 0, 0));
+    (0..count).map(|number| format!("{}/28\n", Ipv4Addr::from(first + number * 64))).collect()
 }
 
 /// The same for ferm: NOTRACK and accept, one rule a service in each of four chains.
@@ -44,8 +82,13 @@ pub fn ferm(services: usize) -> String {
 
 /// The endpoints as elements of a concatenated set.
 fn elements(services: usize) -> String {
+    elements_of(Family::V4, services)
+}
+
+/// The same in either family.
+pub fn elements_of(family: Family, services: usize) -> String {
     let element = |number| {
-        let (address, port) = endpoint(number);
+        let (address, port) = endpoint_of(family, number);
         format!("{address} . udp . {port}")
     };
     (0..services).map(element).collect::<Vec<_>>().join(",\n")
@@ -169,4 +212,19 @@ pub fn nft_block(addresses: u32) -> String {
 }}
 "
     )
+}
+
+/// Up to a million single addresses of which none is beside another in IPv4, `more` among them: as lines of a file.
+pub fn block_list(family: Family, addresses: u32, more: impl Iterator<Item = IpAddr>) -> String {
+    let first = u32::from(Ipv4Addr::new(20, 0, 0, 0));
+    let address = |number: u32| -> IpAddr {
+        match family {
+            Family::V4 => Ipv4Addr::from(first + number * 97).into(),
+            Family::V6 => Ipv6Addr::from_bits((0x2001_0db8_0bad << 80) + u128::from(number)).into(),
+        }
+    };
+    more.chain((0..addresses).map(address)).take(addresses as usize).fold(String::new(), |mut text, address| {
+        let _ = writeln!(text, "{address}");
+        text
+    })
 }

@@ -4,11 +4,15 @@
 //! how each comes about. Nothing here fails because something was slow.
 
 mod apply;
+mod blocked;
+mod case;
 mod check;
 mod conntrack;
 mod flood;
+mod hand;
 mod inputs;
 mod load;
+mod memory;
 mod packets;
 mod process;
 mod reapply;
@@ -16,7 +20,9 @@ mod report;
 mod sample;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod traffic;
 mod verify;
+mod web;
 
 use std::path::Path;
 
@@ -46,7 +52,7 @@ fn main() {
     // Cargo adds this word.
     let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "--bench").collect();
     let (options, groups): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.starts_with('-'));
-    let known = ["check", "verify", "apply", "load", "reapply", "conntrack", "packets"];
+    let known = ["check", "verify", "memory", "apply", "load", "reapply", "conntrack", "packets", "blocked", "web"];
     if options.iter().any(|word| *word != "--quick") || groups.iter().any(|word| !known.contains(word)) {
         eprintln!("usage: benches/run [--quick] [{}]", known.join("] ["));
         std::process::exit(2);
@@ -62,6 +68,9 @@ fn main() {
     if wanted("verify") {
         verify::measure(effort, &mut report);
     }
+    if wanted("memory") {
+        memory::measure(&mut report);
+    }
     if wanted("apply") {
         apply::measure(effort, &mut report);
     }
@@ -76,6 +85,12 @@ fn main() {
     }
     if wanted("packets") {
         packets::measure(effort, &mut report);
+    }
+    if wanted("blocked") {
+        blocked::measure(effort, &mut report);
+    }
+    if wanted("web") {
+        web::measure(effort, &mut report);
     }
     report.write(&Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench.json"));
 }

@@ -18,8 +18,12 @@ pub enum Unit {
     Megabytes,
     #[serde(rename = "ns/packet")]
     NanosecondsPerPacket,
+    #[serde(rename = "us/request")]
+    MicrosecondsPerRequest,
     #[serde(rename = "ratio")]
     Ratio,
+    #[serde(rename = "exponent")]
+    Exponent,
 }
 
 /// What a median is measured against. Missing it fails nothing: machines differ, and the table says it.
@@ -28,6 +32,7 @@ pub enum Unit {
 pub enum Target {
     AtMost(f64),
     AtLeast(f64),
+    Within(f64, f64),
 }
 
 impl Target {
@@ -35,6 +40,7 @@ impl Target {
         match self {
             Target::AtMost(limit) => median <= limit,
             Target::AtLeast(limit) => median >= limit,
+            Target::Within(from, to) => (from..=to).contains(&median),
         }
     }
 }
@@ -85,13 +91,16 @@ impl Report {
             Unit::Milliseconds => (2, " ms"),
             Unit::Megabytes => (1, " MB"),
             Unit::NanosecondsPerPacket => (0, " ns"),
+            Unit::MicrosecondsPerRequest => (1, " us"),
             Unit::Ratio => (2, "x"),
+            Unit::Exponent => (2, ""),
         };
         let figure = format!("{median:.digits$}{suffix}");
         let spread = format!("{:.digits$} - {:.digits$}", quartiles.0, quartiles.1);
         let verdict = match (target, met) {
             (Some(Target::AtMost(limit)), Some(met)) => format!("at most {limit}{suffix}: {}", word(met)),
             (Some(Target::AtLeast(limit)), Some(met)) => format!("at least {limit}{suffix}: {}", word(met)),
+            (Some(Target::Within(from, to)), Some(met)) => format!("{from} to {to}{suffix}: {}", word(met)),
             _ => String::new(),
         };
         println!("{}", format!("{what:<70} {figure:>10}  {spread:<19}  {verdict}").trim_end());

@@ -3,14 +3,13 @@
 use std::fmt::Write as _;
 
 use super::host::load;
-use crate::backend::{Header, iptables};
+use crate::backend::iptables;
 use crate::cli::Target;
 use crate::compile::Compiled;
 use crate::policy::Sizing;
 
 /// An artifact: its file name in a directory of all, and its text.
 pub(super) struct Artifact {
-    pub(super) target: Target,
     pub(super) file: &'static str,
     pub(super) text: String,
 }
@@ -19,32 +18,34 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Every artifact that the spec has: the ipset file only where a set is that large, the table's size only where the spec gives one.
 pub(super) fn all(compiled: &Compiled) -> Vec<Artifact> {
-    let mut artifacts = vec![Artifact { target: Target::Nft, file: "fwc.nft", text: nft_text(compiled) }];
-    let header = Header { version: VERSION, spec_hash: &compiled.hash };
-    let files = iptables::artifacts(compiled.ruleset(), &header);
-    artifacts.push(Artifact { target: Target::Iptables, file: "rules.v4", text: files.v4 });
-    artifacts.push(Artifact { target: Target::Ip6tables, file: "rules.v6", text: files.v6 });
-    let ipset = files.ipset.map(|text| Artifact { target: Target::Ipset, file: "rules.ipset", text });
-    let sysctl = sysctl(compiled).map(|text| Artifact { target: Target::Sysctl, file: "90-fwc-conntrack.conf", text });
-    let modprobe =
-        modprobe(compiled).map(|text| Artifact { target: Target::Modprobe, file: "fwc-conntrack.conf", text });
-    let modules =
-        modules_load(compiled).map(|text| Artifact { target: Target::ModulesLoad, file: "fwc-modules.conf", text });
+    let mut artifacts = vec![Artifact { file: "fwc.nft", text: nft_text(compiled) }];
+    let files = iptables_files(compiled);
+    artifacts.push(Artifact { file: "rules.v4", text: files.v4 });
+    artifacts.push(Artifact { file: "rules.v6", text: files.v6 });
+    let ipset = files.ipset.map(|text| Artifact { file: "rules.ipset", text });
+    let sysctl = sysctl(compiled).map(|text| Artifact { file: "90-fwc-conntrack.conf", text });
+    let modprobe = modprobe(compiled).map(|text| Artifact { file: "fwc-conntrack.conf", text });
+    let modules = modules_load(compiled).map(|text| Artifact { file: "fwc-modules.conf", text });
     artifacts.extend(ipset.into_iter().chain(sysctl).chain(modprobe).chain(modules));
     artifacts
 }
 
-/// One artifact; `None` where the spec has nothing to say in it.
+/// One artifact, and nothing that it does not need; `None` where the spec has nothing to say in it.
 pub(super) fn one(compiled: &Compiled, target: Target) -> Option<String> {
     match target {
         Target::Nft => Some(nft_text(compiled)),
         Target::Sysctl => sysctl(compiled),
         Target::Modprobe => modprobe(compiled),
         Target::ModulesLoad => modules_load(compiled),
-        Target::Iptables | Target::Ip6tables | Target::Ipset => {
-            all(compiled).into_iter().find(|artifact| artifact.target == target).map(|artifact| artifact.text)
-        }
+        Target::Iptables => Some(iptables_files(compiled).v4),
+        Target::Ip6tables => Some(iptables_files(compiled).v6),
+        Target::Ipset => iptables_files(compiled).ipset,
     }
+}
+
+/// The files are made together: they share the names of the ipsets.
+fn iptables_files(compiled: &Compiled) -> iptables::Artifacts {
+    iptables::artifacts(compiled.ruleset(), &load::header(compiled))
 }
 
 /// Signed like a table that `fwc apply` loads, so that `fwc status` knows it whoever loaded it.

@@ -4,7 +4,11 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use serde::Serialize;
+
+use super::host::load;
 use super::host::sandbox::Sandbox;
+use super::memory::Estimate;
 use super::output::Output;
 use super::{Failure, entries, exit};
 use crate::cli::{CheckArgs, Format};
@@ -15,7 +19,7 @@ pub(super) fn run(output: Output, arguments: &CheckArgs) -> Result<ExitCode, Fai
     // The namespace has to be made while the process has one thread and nothing else has happened.
     let sandbox = arguments.kernel.then(Sandbox::enter);
     let mut clean = true;
-    let mut documents = Vec::new();
+    let (mut documents, mut figures) = (Vec::new(), Vec::new());
     for spec in &arguments.specs {
         let mut outcome = compile::check(spec);
         let mut kernel = None;
@@ -25,27 +29,54 @@ pub(super) fn run(output: Output, arguments: &CheckArgs) -> Result<ExitCode, Fai
                 Err(diagnostic) => outcome.diagnostics.push(diagnostic),
             }
         }
+        let memory = outcome.compiled.as_ref().map(|compiled| match output.format() {
+            Format::Json => Estimate::of(&load::unsigned(compiled)),
+            Format::Human | Format::Sarif | Format::Github => Estimate::of_sample(compiled),
+        });
         clean &= !outcome.diagnostics.iter().any(Diagnostic::is_error);
         match output.format() {
             Format::Human => {
                 output.diagnostics(&outcome.sources, &outcome.diagnostics);
                 // Standard error may be gone; the exit code tells all the same.
-                let _ = writeln!(std::io::stderr().lock(), "{}", summary(spec, &outcome, kernel.as_deref()));
+                let _ = writeln!(std::io::stderr().lock(), "{}", summary(spec, &outcome, memory, kernel.as_deref()));
             }
-            Format::Json | Format::Sarif | Format::Github => documents.push(outcome),
+            Format::Json | Format::Sarif | Format::Github => {
+                figures.push(Figures { spec: spec.display().to_string(), kernel_memory: memory });
+                documents.push(outcome);
+            }
         }
     }
     let all = documents.iter().map(|outcome| (outcome.diagnostics.as_slice(), &outcome.sources));
     match output.format() {
         Format::Human => {}
-        Format::Json => output.data(&json::render(all).map_err(std::io::Error::other)?)?,
+        Format::Json => {
+            let report = Report { document: json::document(all), specs: figures };
+            output.data(&(serde_json::to_string(&report).map_err(std::io::Error::other)? + "\n"))?;
+        }
         Format::Sarif => output.data(&sarif::render(&json::document(all)))?,
         Format::Github => output.data(&github::render(&json::document(all)))?,
     }
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(exit::REFUSED) })
 }
 
-fn summary(spec: &Path, outcome: &Outcome, kernel: Option<&str>) -> String {
+/// What programs are told: the diagnostics of all specs, and figures of each.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    document: json::Document<'a>,
+    specs: Vec<Figures>,
+}
+
+/// Figures of a spec.
+#[derive(Serialize)]
+struct Figures {
+    /// The path as given.
+    spec: String,
+    /// What its table takes in the kernel; nothing where the spec has an error.
+    kernel_memory: Option<Estimate>,
+}
+
+fn summary(spec: &Path, outcome: &Outcome, memory: Option<Estimate>, kernel: Option<&str>) -> String {
     let count = |severity: Severity, word: &str| {
         let count = outcome.diagnostics.iter().filter(|found| found.finding.severity == severity).count();
         let plural = if count == 1 { "" } else { "s" };
@@ -57,7 +88,8 @@ fn summary(spec: &Path, outcome: &Outcome, kernel: Option<&str>) -> String {
     let size = outcome.compiled.as_ref().map_or(String::new(), |compiled| {
         let stateless =
             compiled.policy.entries.iter().filter(|e| e.tracking == crate::spec::Tracking::Untracked).count();
-        format!(" ({}, {stateless} stateless)", entries(compiled.policy.entries.len()))
+        let memory = memory.and_then(|memory| memory.words()).map_or(String::new(), |words| format!("; {words}"));
+        format!(" ({}, {stateless} stateless{memory})", entries(compiled.policy.entries.len()))
     });
     let kernel = kernel.map_or(String::new(), |report| format!("; {report}"));
     format!("{}: {verdict}{size}{kernel}", spec.display())

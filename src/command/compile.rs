@@ -43,6 +43,8 @@ pub(super) fn run(output: Output, arguments: &CompileArgs) -> Result<ExitCode, F
         (Some(path), _) if is_directory(path) => write_all(output, path, &files)?,
         _ => write_one(&files)?,
     }
+    // The process ends here, and the kernel frees it all at once.
+    std::mem::forget(outcome);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -13,6 +13,7 @@ mod import;
 mod journey;
 mod lint;
 mod man;
+mod memory;
 mod output;
 mod plan;
 mod remove;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::host::{self, load, undoable};
 use super::output::Output;
-use super::{Failure, exit};
+use super::{Failure, exit, watchdog};
 use crate::cli::HostArgs;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::state_unusable;
@@ -60,8 +60,10 @@ fn remove(arguments: &HostArgs, found: &mut Vec<Diagnostic>) -> Result<Removed, 
         opened => opened,
     };
     let removal = delete_table(&mut socket).map_err(|error| load::refusal(&error, 1))?;
+    // One that the account no longer knows of would bring the former table back.
+    let unknown = (watchdog::end_all(&path) > 0).then(|| "the last apply".to_string());
     let trial = match opened {
-        Ok(None) => None,
+        Ok(None) => unknown,
         Ok(Some(mut journal)) => {
             let pending = journal.account.pending.take();
             let trial = pending.and(journal.account.applied.as_ref()).map(|applied| applied.spec.clone());
@@ -70,7 +72,7 @@ fn remove(arguments: &HostArgs, found: &mut Vec<Diagnostic>) -> Result<Removed, 
         }
         Err(error) => {
             found.push(state_unusable::in_spite(&error.to_string(), forget_damaged(&path, &error)));
-            None
+            unknown
         }
     };
     Ok(Removed { removal, trial })
@@ -85,7 +87,7 @@ fn is_final(error: &StateError) -> bool {
     }
 }
 
-/// An account that cannot be read may be about a pending apply. A new one in its place ends that. Says what is left to do.
+/// A new account in the place of one that cannot be read. Says what is left to do.
 fn forget_damaged(path: &std::path::Path, error: &StateError) -> &'static str {
     let anew = || {
         let directory = Directory::existing(path).ok()??;
@@ -96,7 +98,7 @@ fn forget_damaged(path: &std::path::Path, error: &StateError) -> &'static str {
             "nothing is left to do: it is kept as account.json.damaged, and fwc starts anew"
         }
         _ => {
-            "if an apply was to be confirmed, what stood there before it may come back when its time is over: see with `fwc status`"
+            "nothing is left to do; before the next apply, make the state directory usable again or name another in FWC_STATE_DIR"
         }
     }
 }

@@ -68,6 +68,10 @@ fn undo(arguments: &HostArgs, found: &mut Vec<Diagnostic>) -> Result<Option<Repo
         found.push(nothing_to_undo::report(&directory::path(netns).display().to_string()));
         return Ok(None);
     };
+    if journal.is_foreign {
+        let other = StateError::OtherNamespace(journal.directory.path().to_path_buf());
+        return Err(undoable::failure(&other, "nothing was changed"));
+    }
     match journal.roll_back(&mut socket, "`fwc rollback`") {
         Ok(undone) => {
             let later = "the rules were rolled back, and the account of it is to be written later";

@@ -9,14 +9,14 @@ use serde::Serialize;
 
 use super::host::{self, undoable};
 use super::output::Output;
-use super::{Failure, exit};
+use super::{Failure, exit, watchdog};
 use crate::backend::nft::Program;
 use crate::cli::HostArgs;
 use crate::diagnostic::Diagnostic;
 use crate::kernel::counters::{Counter, CounterOwner, counters};
 use crate::kernel::host::conntrack;
 use crate::source::Sources;
-use crate::state::journal::watchdog;
+use crate::state::journal;
 use crate::state::{Directory, StateError, clock, directory};
 
 pub(super) fn run(output: Output, arguments: &HostArgs) -> Result<ExitCode, Failure> {
@@ -87,8 +87,20 @@ pub(super) fn waits(netns: Option<&str>) -> Result<Option<Waits>, StateError> {
         until: clock::date(pending.until),
         seconds_left: pending.left().as_secs(),
         overdue: pending.is_overdue(),
-        armed: watchdog(&directory, &account).is_some(),
+        armed: journal::watchdog(&directory, &account).is_some(),
     }))
+}
+
+/// A rollback that will happen and that no account tells of: the state directory was deleted, or an old one put back.
+fn unknown_trial(netns: Option<&str>) -> Option<String> {
+    let path = directory::path(netns);
+    let account = Directory::existing(&path).ok().flatten().and_then(|directory| directory.account().ok()?);
+    let last = account.map_or(0, |account| account.number);
+    let unknown = watchdog::running(&path).into_iter().find(|running| running.number > last)?;
+    Some(format!(
+        "the apply that was last is not in it, and process {} rolls it back when its time is over; `fwc apply` or `fwc remove` ends that",
+        unknown.pid
+    ))
 }
 
 /// How full the conntrack table is: entries of this namespace, the most there may be, and buckets.
@@ -127,7 +139,7 @@ fn look(arguments: &HostArgs) -> Result<Status, Diagnostic> {
     };
     let counted = if live.is_some() { counters(&mut socket).map_err(failed)? } else { Vec::new() };
     let waits = waits(arguments.netns.as_deref());
-    let damage = waits.as_ref().err().map(undoable::words);
+    let damage = waits.as_ref().err().map(undoable::words).or_else(|| unknown_trial(arguments.netns.as_deref()));
     Ok(Status {
         format: "fwc-status",
         version: 1,

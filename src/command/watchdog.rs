@@ -5,7 +5,9 @@
 //! session's scope does not reach it either. SIGHUP and the like it ignores. SIGTERM means that the host is going down or that somebody wants it gone:
 //! it rolls back at once, as nobody has confirmed yet. SIGKILL ends it; then the next fwc command rolls back what is overdue.
 
+use std::cmp::Ordering;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -15,15 +17,16 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{Pid, close, setsid};
+use procfs::process::Process;
 
 use super::host;
 use crate::cli::WatchdogArgs;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::watchdog_failed;
 use crate::kernel::socket::Socket;
-use crate::state::clock::ProcessId;
+use crate::state::clock::{KernelLife, ProcessId};
 use crate::state::journal::{Journal, say_ready, watchdog};
-use crate::state::undo::FormerState;
+use crate::state::undo::{FormerState, is_replaced};
 use crate::state::{Account, Directory, Pending, Stage, StateError, clock, crash, log};
 
 /// How long it may take to become ready.
@@ -122,6 +125,35 @@ fn comes(is_there: impl Fn() -> bool, over: &mut dyn FnMut() -> bool) -> bool {
     false
 }
 
+/// A watchdog that runs, as the list of processes tells it.
+pub(super) struct Running {
+    pub(super) pid: i32,
+    /// The number of its apply.
+    pub(super) number: u64,
+}
+
+/// The watchdogs of this network namespace and state directory, also where the directory no longer knows of them.
+pub(super) fn running(state: &Path) -> Vec<Running> {
+    let parent = state.parent().and_then(|parent| parent.canonicalize().ok());
+    let full = state.canonicalize().ok().or_else(|| Some(parent?.join(state.file_name()?)));
+    let (state, here) = (full.unwrap_or_else(|| state.to_path_buf()), KernelLife::here().namespace);
+    let is_here = |pid: i32| std::fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|found| found.ino() == here);
+    let of = |process: Process| {
+        let words = process.cmdline().ok()?;
+        let behind = |option: &str| words.get(words.iter().position(|word| word == option)? + 1);
+        let is_one = words.get(1).is_some_and(|word| word == "watchdog") && Path::new(behind("--state")?) == state;
+        let number = behind("--number")?.parse().ok()?;
+        (is_one && is_here(process.pid)).then_some(Running { pid: process.pid, number })
+    };
+    procfs::process::all_processes().into_iter().flatten().flatten().filter_map(of).collect()
+}
+
+/// Ends them without a rollback. Gives how many there were.
+pub(super) fn end_all(state: &Path) -> usize {
+    let running = running(state);
+    running.iter().filter(|one| kill(Pid::from_raw(one.pid), Signal::SIGKILL).is_ok()).count()
+}
+
 /// The watchdog itself.
 pub(super) fn run(arguments: &WatchdogArgs) -> ExitCode {
     match guard(arguments) {
@@ -180,11 +212,24 @@ impl Trial {
         account.number == self.account.number && by == Some(self.pending.by)
     }
 
+    /// Whether an account says that this apply is no longer pending, or is about a later one. One from before it, or of another namespace, says nothing.
+    fn is_ended_by(&self, account: &Account) -> bool {
+        let at = |account: &Account| account.applied.as_ref().map(|applied| applied.at);
+        account.kernel == self.account.kernel
+            && match account.number.cmp(&self.account.number) {
+                Ordering::Greater => true,
+                Ordering::Equal => !self.is_pending(account),
+                // The directory was deleted since, and the numbers have begun anew.
+                Ordering::Less => at(account) > at(&self.account),
+            }
+    }
+
     /// Looks at the account again. Only one that says so ends the trial: one that is damaged or gone is no confirmation.
     fn is_over(&mut self) -> bool {
         match self.directory.account() {
             Ok(Some(account)) if self.is_pending(&account) => self.refresh(account),
-            Ok(Some(_)) => return true,
+            Ok(Some(account)) if self.is_ended_by(&account) => return true,
+            Ok(Some(_)) => self.tell(&format!("the account in {} is another one", self.directory.path().display())),
             Ok(None) => self.tell(&format!("there is no account in {} any more", self.directory.path().display())),
             Err(error) => self.tell(&error.to_string()),
         }
@@ -260,6 +305,10 @@ fn fire(trial: &mut Trial, socket: &mut Socket, why: &str) {
 }
 
 fn roll_back(trial: &mut Trial, socket: &mut Socket, why: &str) -> Result<(), StateError> {
+    if is_replaced(&trial.account, socket)? {
+        log::write(&trial.directory, "other rules were loaded since; nothing is rolled back");
+        return Ok(());
+    }
     match Journal::open_existing(trial.directory.path(), PATIENCE) {
         Ok(Some(mut journal)) => {
             // An apply that was killed may not have come to the load. A rollback that was killed is done again below.
@@ -269,6 +318,8 @@ fn roll_back(trial: &mut Trial, socket: &mut Socket, why: &str) -> Result<(), St
             if trial.is_pending(&journal.account) {
                 trial.refresh(journal.account.clone());
                 journal.roll_back_to(&trial.former, socket, why)?;
+            } else if !trial.is_ended_by(&journal.account) {
+                trial.former.put_back(&trial.directory, socket, why)?;
             }
             Ok(())
         }

@@ -107,7 +107,7 @@ impl Reader<'_> {
             StateMatch::Translated { destination, ports } => {
                 all.push(Condition::is(Test::State(new)));
                 all.push(Condition::is(Test::Translated(Side::Destination)));
-                let set = self.set(*destination);
+                let set = self.set(**destination);
                 all.extend(set.map(|set| Condition::is(Test::OriginalDestination(set))));
                 all.extend(ports.as_ref().map(|ports| Condition::is(Test::OriginalPort(numbers(ports)))));
             }

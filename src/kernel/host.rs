@@ -115,9 +115,31 @@ pub fn memory() -> Option<u64> {
     Meminfo::current().ok().map(|memory| memory.mem_total)
 }
 
+/// How many processors the kernel may have: it keeps the counters for each of them. One where it does not say.
+#[must_use]
+pub fn processors() -> u64 {
+    let list = std::fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
+    count(list.trim()).unwrap_or(1)
+}
+
+/// How many numbers a list such as `0-3,8` has.
+fn count(list: &str) -> Option<u64> {
+    let one = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        last.parse::<u64>().ok()?.checked_sub(first.parse().ok()?)?.checked_add(1)
+    };
+    list.split(',').map(one).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_of_processors_are_counted() {
+        assert_eq!(["0", "0-3", "0-3,8,10-11", "", "3-1"].map(count), [Some(1), Some(4), Some(7), None, None]);
+        assert!(processors() >= 1);
+    }
 
     #[test]
     fn ssh_connections_are_read_in_both_families() {

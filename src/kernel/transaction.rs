@@ -65,6 +65,9 @@ pub struct Committed {
     pub took: Duration,
 }
 
+/// Bytes that the begin or the end of a batch takes, at most.
+const ENVELOPE: usize = 32;
+
 /// Why a transaction changed nothing.
 #[derive(Debug, Clone)]
 pub enum TransactionError {
@@ -189,6 +192,16 @@ impl<'a> Transaction<'a> {
     /// What the kernel would refuse.
     pub fn validate(self, socket: &mut Socket) -> Result<(), TransactionError> {
         self.send(socket, Ending::Abort).map(|_| ())
+    }
+
+    /// Whether the socket takes it: what is loaded by what differs must be possible to load as a whole too, at the next boot or by a rollback.
+    ///
+    /// # Errors
+    /// [`TransactionError::TooLarge`], or the socket cannot be asked.
+    pub fn fits(&self, socket: &mut Socket) -> Result<(), TransactionError> {
+        let needed = self.messages.bytes.len() + 2 * ENVELOPE;
+        let limit = socket.make_room(needed)?;
+        if needed > limit { Err(TransactionError::TooLarge { needed, limit }) } else { Ok(()) }
     }
 
     /// Sends the batch as one datagram. Tells whether the kernel acknowledged its end, and how long it took over it.

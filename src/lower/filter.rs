@@ -151,7 +151,7 @@ fn translated(policy: &Policy, rules: &mut Vec<Rule>, hook: Hook) {
                 Transport::Plain(protocol) => (Payload::Protocol(*protocol), None),
                 Transport::Ports(protocol, ports) => (Payload::Protocol(*protocol), Some(ports.clone())),
             };
-            let state = StateMatch::Translated { destination: server.addresses, ports };
+            let state = StateMatch::Translated { destination: Box::new(server.addresses), ports };
             let matching = Match { payload, state, ..Match::default() };
             rules.push(rule(matching, Action::Accept, Origin::Nat(number, item.place)));
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{entries, entry, host, rule};
+use crate::net::Family;
 use crate::policy::{Addresses, Entry, Policy, Role, Server};
 use crate::ruleset::{Action, Chain, Hook, Leg, Locality, Match, Origin, Rule};
 use crate::spec::{Fate, NatConflict, Tracking};
@@ -13,7 +14,9 @@ pub(super) fn prerouting(policy: &Policy) -> Option<Chain> {
     if let Some(block) = policy.block {
         // Public block lists contain 127.0.0.0/8 and fe80::/10: the host's talk with itself and with its neighbours stays.
         rules.extend(host::loopback(Action::Accept));
-        rules.extend(host::ipv6_link());
+        if policy.sets.has(block, Family::V6) {
+            rules.extend(host::ipv6_link());
+        }
         rules.push(rule(Match { source: block, ..Match::default() }, Action::Drop, Origin::Block));
     }
     for (id, item) in entries(policy, Tracking::Untracked) {

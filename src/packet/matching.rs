@@ -73,7 +73,7 @@ fn state(ruleset: &Ruleset, asked: &StateMatch, packet: &Packet, tracking: Track
         StateMatch::Translated { destination, ports } => {
             says(&[State::New])
                 && packet.translated_from.is_some_and(|(address, port)| {
-                    ruleset.sets.contains(*destination, address)
+                    ruleset.sets.contains(**destination, address)
                         && ports.as_ref().is_none_or(|ports| port.is_some_and(|port| ports.contains(port)))
                 })
         }

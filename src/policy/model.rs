@@ -59,6 +59,19 @@ pub struct Written {
 }
 
 impl Policy {
+    /// The same for each `step`th entry only, and without tests: a sample of what many entries make.
+    #[must_use]
+    pub fn thinned(&self, step: usize) -> Policy {
+        Policy {
+            entries: self.entries.iter().step_by(step.max(1)).cloned().collect(),
+            sets: self.sets.clone(),
+            nat: self.nat.clone(),
+            sizing: self.sizing.clone(),
+            tests: Vec::new(),
+            ..*self
+        }
+    }
+
     /// Whether any entry is stateless.
     #[must_use]
     pub fn has_stateless(&self) -> bool {

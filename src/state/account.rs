@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::clock::{KernelLife, ProcessId, since_boot};
 use super::remembered::Remembered;
@@ -92,6 +93,8 @@ pub enum FormerTable {
         file: String,
         /// The table's identity.
         identity: String,
+        /// [`checksum`] of the file.
+        checksum: String,
     },
     /// It could not be kept, and why.
     Lost(String),
@@ -207,6 +210,12 @@ impl Default for Account {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// XXH3 of a file's bytes, in hex: it tells damage, not forgery. Who may write here may write everything here.
+#[must_use]
+pub fn checksum(bytes: &[u8]) -> String {
+    format!("{:032x}", xxh3_128(bytes))
 }
 
 /// The file with the texts of an apply.

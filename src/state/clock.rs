@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 use procfs::process::Process;
 use serde::{Deserialize, Serialize};
+
+use crate::sys::socket_option::netns_cookie;
 
 /// Time since the machine started, suspended time included. Nobody can set it.
 #[must_use]
@@ -31,8 +34,10 @@ pub fn date(unix: u64) -> String {
 pub struct KernelLife {
     /// The kernel's id of this boot.
     pub boot: String,
-    /// The inode of the network namespace.
+    /// The inode of the network namespace. The kernel gives it to another one once this one has ended.
     pub namespace: u64,
+    /// The namespace's cookie, which no other ever gets. Before Linux 5.14 there is none.
+    pub cookie: Option<u64>,
 }
 
 impl KernelLife {
@@ -41,7 +46,14 @@ impl KernelLife {
     pub fn here() -> Self {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_string();
         let namespace = fs::metadata("/proc/thread-self/ns/net").map_or(0, |found| found.ino());
-        KernelLife { boot, namespace }
+        let cookie = UnixDatagram::unbound().ok().and_then(|socket| netns_cookie(&socket).ok());
+        KernelLife { boot, namespace, cookie }
+    }
+
+    /// Whether it is the ruleset of another network namespace of this boot.
+    #[must_use]
+    pub fn is_elsewhere(&self, other: &KernelLife) -> bool {
+        self.boot == other.boot && self != other
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::account::{
-    Account, Applied, FormerTable, Pending, Previous, Sizing, Stage, loaded_file, previous_file, texts_file,
+    Account, Applied, FormerTable, Pending, Previous, Sizing, Stage, checksum, loaded_file, previous_file, texts_file,
 };
 use super::clock::{KernelLife, ProcessId, host_namespace, since_boot, unix_now};
 use super::remembered::Remembered;
@@ -26,6 +26,8 @@ pub struct Journal {
     pub directory: Directory,
     /// The account as it is on the disk.
     pub account: Account,
+    /// Whether the account was about another network namespace of this boot when the journal was opened: what it can undo is not this one's.
+    pub is_foreign: bool,
     _lock: Lock,
 }
 
@@ -89,7 +91,8 @@ impl Journal {
     fn of(directory: Directory, patience: Duration) -> Result<Self, StateError> {
         let lock = directory.lock(patience)?;
         let account = directory.account()?.unwrap_or_default();
-        let journal = Journal { directory, account, _lock: lock };
+        let is_foreign = KernelLife::here().is_elsewhere(&account.kernel);
+        let journal = Journal { directory, account, is_foreign, _lock: lock };
         journal.is_of_this_namespace()?;
         Ok(journal)
     }
@@ -101,7 +104,7 @@ impl Journal {
     pub fn instead_of_damaged(directory: Directory, account: Account, patience: Duration) -> Result<Self, StateError> {
         let lock = directory.lock(patience)?;
         directory.set_account_aside()?;
-        let journal = Journal { directory, account, _lock: lock };
+        let journal = Journal { directory, account, is_foreign: false, _lock: lock };
         journal.directory.write_account(&journal.account, "", "")?;
         Ok(journal)
     }
@@ -109,7 +112,7 @@ impl Journal {
     /// Two namespaces with one account would undo each other's applies.
     fn is_of_this_namespace(&self) -> Result<(), StateError> {
         let (here, there) = (KernelLife::here(), &self.account.kernel);
-        let is_other = here.boot == there.boot && here.namespace != there.namespace;
+        let is_other = here.is_elsewhere(there);
         let is_host = || host_namespace() == Some(there.namespace);
         if is_other && (is_host() || self.watchdog().is_some()) {
             return Err(StateError::OtherNamespace(self.directory.path().to_path_buf()));
@@ -168,15 +171,15 @@ impl Journal {
         }
         let table = match intent.former {
             // It is on the disk since it was loaded.
-            Standing::Remembered(Remembered { file, identity, .. }) => {
-                FormerTable::Table { file: file.clone(), identity: identity.clone() }
+            Standing::Remembered(Remembered { file, identity, checksum, .. }) => {
+                FormerTable::Table { file: file.clone(), identity: identity.clone(), checksum: checksum.clone() }
             }
             Standing::Read(Former::Nothing) => FormerTable::Nothing,
             Standing::Read(Former::Lost(why)) => FormerTable::Lost(why.clone()),
             Standing::Read(Former::Table(messages, identity)) => {
                 let file = previous_file(number);
                 self.directory.write(&file, &messages.bytes)?;
-                FormerTable::Table { file, identity: identity.to_string() }
+                FormerTable::Table { file, identity: identity.to_string(), checksum: checksum(&messages.bytes) }
             }
         };
         Ok(Some(Previous {
@@ -204,19 +207,21 @@ impl Journal {
         Ok(())
     }
 
-    /// Keeps the messages of the apply that is under way, for [`Journal::remember`], and gives whether there is room for them. Until then no account
-    /// speaks of the file.
+    /// Keeps the messages of the apply that is under way, for [`Journal::remember`], and gives their checksum if there is room for them. Until then no
+    /// account speaks of the file.
     #[must_use]
-    pub fn keep(&self, messages: &Messages) -> bool {
-        let applied = self.account.applied.as_ref();
-        applied.is_some_and(|applied| self.directory.write(&loaded_file(applied.number), &messages.bytes).is_ok())
+    pub fn keep(&self, messages: &Messages) -> Option<String> {
+        let applied = self.account.applied.as_ref()?;
+        self.directory.write(&loaded_file(applied.number), &messages.bytes).ok()?;
+        Some(checksum(&messages.bytes))
     }
 
     /// Remembers the table whose messages have been kept: it was read back at this generation. [`Journal::settle`] writes that down.
-    pub fn remember(&mut self, generation: Generation) {
+    pub fn remember(&mut self, checksum: String, generation: Generation) {
         self.account.remembered = self.account.applied.as_ref().map(|applied| Remembered {
             file: loaded_file(applied.number),
             identity: applied.identity.clone(),
+            checksum,
             generation: generation.0,
         });
     }

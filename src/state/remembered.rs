@@ -27,6 +27,8 @@ pub struct Remembered {
     pub file: String,
     /// The table's identity.
     pub identity: String,
+    /// [`super::account::checksum`] of the file.
+    pub checksum: String,
     /// The generation of the ruleset at which the table was read back.
     pub generation: u32,
 }

@@ -1,8 +1,9 @@
 //! Putting the former state back, and putting right what a crash left behind.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
-use super::account::{Account, FormerTable, Sizing, Stage};
+use super::account::{Account, FormerTable, Sizing, Stage, checksum};
 use super::clock::KernelLife;
 use super::journal::Journal;
 use super::{Directory, StateError, crash, log};
@@ -12,6 +13,7 @@ use crate::kernel::sizing::{self, Former};
 use crate::kernel::snapshot::{messages_of, restore, restore_nothing};
 use crate::kernel::socket::Socket;
 use crate::kernel::table;
+use crate::kernel::transaction::TransactionError;
 
 /// Where settings may be that a rollback writes back.
 const SETTINGS: [&str; 2] = ["/proc/sys/net/", "/sys/module/nf_conntrack/parameters/"];
@@ -40,20 +42,48 @@ pub enum Healed {
     NotLoaded,
     /// A rollback had been killed.
     RolledBack,
+    /// The rules of a pending apply had been replaced by those of another one before its time was over.
+    Replaced,
+    /// The former state cannot be put back, and why.
+    GivenUp(String),
 }
 
 impl Healed {
     /// What happened, in words.
     #[must_use]
-    pub fn words(&self) -> &'static str {
-        match self {
+    pub fn words(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Healed::Overdue => "the last apply was not confirmed in time; the former state is back",
             Healed::Restarted => "the host restarted before the last apply was confirmed; it no longer counts",
             Healed::Finished => "the last apply was killed after its rules were loaded; it counts",
             Healed::NotLoaded => "the last apply was killed before its rules were loaded; the former state holds",
             Healed::RolledBack => "the last rollback was killed; it is finished now",
-        }
+            Healed::Replaced => {
+                "the last apply was not confirmed, but its rules had been replaced by others, which stay"
+            }
+            Healed::GivenUp(why) => {
+                return Cow::Owned(format!(
+                    "what stood there before the last apply cannot be put back ({why}); what is loaded stays, and is not confirmed"
+                ));
+            }
+        })
     }
+}
+
+/// Whether fwc's table in the kernel is signed as another one than the last apply's and the one before: somebody has loaded it since, and nobody's
+/// rollback may take it away. That of before may be there because a rollback could not be written down.
+///
+/// # Errors
+/// The kernel cannot be asked.
+pub fn is_replaced(account: &Account, socket: &mut Socket) -> Result<bool, StateError> {
+    let Some(signature) = table::signature(socket)? else { return Ok(false) };
+    let former = match account.previous.as_ref().map(|previous| &previous.table) {
+        Some(FormerTable::Table { identity, .. }) => Some(identity),
+        _ => None,
+    };
+    let known = account.applied.as_ref().map(|applied| &applied.identity).into_iter().chain(former);
+    let signed: Vec<Option<bool>> = known.map(|identity| Program::is_signed_with(&signature, identity)).collect();
+    Ok(!signed.is_empty() && signed.iter().all(|is| *is == Some(false)))
 }
 
 /// What a rollback puts back, read from the disk: it may be needed when the disk no longer has it.
@@ -76,10 +106,13 @@ impl FormerState {
         let table = match &previous.table {
             FormerTable::Lost(why) => return Err(StateError::Lost(why.clone())),
             FormerTable::Nothing => None,
-            FormerTable::Table { file, .. } => {
+            FormerTable::Table { file, checksum: kept, .. } => {
                 let path = directory.path().join(file);
                 let bytes = directory.read(file)?;
                 let bytes = bytes.ok_or_else(|| StateError::Corrupt(path.clone(), "it is gone".to_string()))?;
+                if checksum(&bytes) != *kept {
+                    return Err(StateError::Corrupt(path, "it is not what was written".to_string()));
+                }
                 Some(messages_of(bytes).map_err(|why| StateError::Corrupt(path, why.to_string()))?)
             }
         };
@@ -131,7 +164,13 @@ impl Journal {
         self.account.stage = Stage::RollingBack;
         // On a disk that cannot be written the rules matter more than the account.
         let _ = self.directory.write_account(&self.account, "undo-half", "undo-written");
-        let unset = former.put_back(&self.directory, socket, why)?;
+        let put_back = former.put_back(&self.directory, socket, why);
+        self.account.stage = Stage::Settled;
+        if put_back.is_err() {
+            // Nothing has changed, and what comes next must not find a rollback that was begun.
+            let _ = self.directory.write_account(&self.account, "", "");
+        }
+        let unset = put_back?;
         self.account.undone();
         let unwritten = self.directory.write_account(&self.account, "undone-half", "undone-written").err();
         if unwritten.is_none() {
@@ -146,10 +185,36 @@ impl Journal {
     /// It cannot be put right now.
     pub fn heal(&mut self, socket: &mut Socket) -> Result<Option<Healed>, StateError> {
         let healed = self.mend(socket)?;
-        if self.account.pending.as_ref().is_some_and(super::Pending::is_overdue) {
-            self.roll_back(socket, "nobody confirmed in time, and the watchdog was gone")?;
-            return Ok(Some(Healed::Overdue));
+        if !self.account.pending.as_ref().is_some_and(super::Pending::is_overdue) {
+            return Ok(healed);
         }
+        if is_replaced(&self.account, socket)? {
+            return self.keep_what_is_there(Healed::Replaced).map(Some);
+        }
+        match self.roll_back(socket, "nobody confirmed in time, and the watchdog was gone") {
+            Ok(_) => Ok(Some(Healed::Overdue)),
+            Err(error) => self.give_up(error).map(Some),
+        }
+    }
+
+    /// A rollback that can never succeed must not stand in the way of all that comes after.
+    fn give_up(&mut self, error: StateError) -> Result<Healed, StateError> {
+        use TransactionError::{Encoding, Rejected, TooLarge};
+        match error {
+            StateError::Lost(_)
+            | StateError::Corrupt(..)
+            | StateError::Restore(Rejected(_) | TooLarge { .. } | Encoding(_)) => {
+                self.keep_what_is_there(Healed::GivenUp(error.to_string()))
+            }
+            other => Err(other),
+        }
+    }
+
+    /// What was on trial is not confirmed, so that no boot loads it, but it stays.
+    fn keep_what_is_there(&mut self, healed: Healed) -> Result<Healed, StateError> {
+        (self.account.pending, self.account.stage) = (None, Stage::Settled);
+        self.directory.write_account(&self.account, "", "")?;
+        log::write(&self.directory, &healed.words());
         Ok(healed)
     }
 
@@ -163,15 +228,15 @@ impl Journal {
             let healed = self.of_another_life(here);
             self.directory.write_account(&self.account, "", "")?;
             if let Some(healed) = &healed {
-                log::write(&self.directory, healed.words());
+                log::write(&self.directory, &healed.words());
             }
             return Ok(healed);
         }
         Ok(match self.account.stage {
-            Stage::RollingBack => {
-                self.roll_back(socket, "the rollback before was killed")?;
-                Some(Healed::RolledBack)
-            }
+            Stage::RollingBack => match self.roll_back(socket, "the rollback before was killed") {
+                Ok(_) => Some(Healed::RolledBack),
+                Err(error) => Some(self.give_up(error)?),
+            },
             Stage::Loading => Some(self.finish(socket)?),
             Stage::Settled => None,
         })
@@ -202,7 +267,7 @@ impl Journal {
             self.unset();
             self.abandon();
         }
-        log::write(&self.directory, healed.words());
+        log::write(&self.directory, &healed.words());
         Ok(healed)
     }
 }

@@ -6,6 +6,9 @@ use std::ptr::NonNull;
 use nftnl::nftnl_sys as sys;
 use nftnl::{MsgType, NlMsg};
 
+/// `NFT_LOOKUP_F_INV`
+const NOT_IN_SET: u32 = 1;
+
 /// A register of 4 bytes, from 0 to 15: where expressions leave their values for each other. Longer values take several in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Register(u32);
@@ -181,14 +184,18 @@ impl Expression {
         Self::new(c"bitwise", attributes)
     }
 
-    /// Ends the rule unless the key that starts in the register is in the set, which is known by its name and by its id in the transaction.
+    /// Ends the rule unless the key that starts in the register is in the set (`inverted`: is not), which is known by its name and by its id
+    /// in the transaction.
     #[must_use]
-    pub fn lookup(from: Register, set: &str, id: u32) -> Self {
-        let attributes = vec![
+    pub fn lookup(from: Register, set: &str, id: u32, inverted: bool) -> Self {
+        let mut attributes = vec![
             (sys::NFTNL_EXPR_LOOKUP_SREG, Value::U32(from.number())),
             (sys::NFTNL_EXPR_LOOKUP_SET, text(set)),
             (sys::NFTNL_EXPR_LOOKUP_SET_ID, Value::U32(id)),
         ];
+        if inverted {
+            attributes.push((sys::NFTNL_EXPR_LOOKUP_FLAGS, Value::U32(NOT_IN_SET)));
+        }
         Self::new(c"lookup", attributes)
     }
 

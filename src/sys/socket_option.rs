@@ -39,6 +39,27 @@ pub fn enable(socket: &mnl::Socket, option: NetlinkOption) -> Result<(), Errno> 
     Errno::result(result).map(drop)
 }
 
+/// The kernel's number for the network namespace of a socket: `SO_NETNS_COOKIE` of `asm-generic/socket.h`, Linux 5.14. No other namespace of this boot ever has it.
+///
+/// # Errors
+/// What getsockopt(2) answers: `ENOPROTOOPT` on kernels that do not know the option.
+pub fn netns_cookie(socket: &impl AsFd) -> Result<u64, Errno> {
+    const SO_NETNS_COOKIE: libc::c_int = 71;
+    let mut cookie = 0u64;
+    let mut length = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the descriptor is open, `cookie` is a live number of 64 bits and `length` is its size.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_NETNS_COOKIE,
+            (&raw mut cookie).cast::<libc::c_void>(),
+            &raw mut length,
+        )
+    };
+    Errno::result(result).map(|_| cookie)
+}
+
 /// Which question of iptables-legacy to ask (`linux/netfilter_ipv4/ip_tables.h`, `linux/netfilter_ipv6/ip6_tables.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum XtablesQuestion {

@@ -29,6 +29,7 @@ fn apply_says_what_it_did() {
     for figure in ["chains", "rules", "sets", "elements", "bytes"] {
         assert!(said[figure].as_u64().is_some_and(|figure| figure > 0), "{figure}: {said}");
     }
+    assert!(said["kernel_memory"]["bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{said}");
     let listed = namespace.ruleset();
     assert_eq!(listed.lines().filter(|line| line.starts_with("table")).collect::<Vec<_>>(), ["table inet fwc {"]);
 }

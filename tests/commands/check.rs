@@ -98,6 +98,37 @@ fn json_points_at_the_exact_token() {
     assert!(token.trim_matches('"') == "stäteless", "{token}");
 }
 
+/// So many stateless services, each on an address of its own.
+fn services(count: u32) -> Spec {
+    let one = |n| format!("  s{n}: {{listen: \"10.0.{}.{}:80\", stateless: true}}\n", n / 250, n % 250);
+    Spec::new(&("services:\n".to_string() + &(0..count).map(one).collect::<String>()))
+}
+
+#[test]
+fn the_memory_that_a_large_spec_takes_is_told_and_always_in_json() {
+    let (small, large) = (Spec::new(WEB), services(5_000));
+    let said = ended(fwc(&["check", &small.path(), &large.path()]), 0).stderr;
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(!lines[0].contains("memory") && lines[1].contains("5000 stateless; about "), "{said}");
+    assert!(lines[1].ends_with(" MB of kernel memory)"), "{said}");
+
+    let wrong = Spec::new(WRONG);
+    let paths = [small.path(), large.path(), wrong.path()];
+    let document = json(&ended(fwc(&["check", "--format", "json", &paths[0], &paths[1], &paths[2]]), 1).stdout);
+    let specs = document["specs"].as_array().expect("specs");
+    assert_eq!(
+        specs.iter().map(|spec| spec["spec"].as_str()).collect::<Vec<_>>(),
+        paths.each_ref().map(|path| Some(path.as_str()))
+    );
+    let figure = |at: usize, name: &str| specs[at]["kernel_memory"][name].as_u64().expect("a figure");
+    assert_eq!(
+        figure(1, "bytes"),
+        figure(1, "bytes_shared") + figure(1, "processors") * figure(1, "bytes_per_processor")
+    );
+    assert!(figure(0, "bytes") > 0 && figure(1, "bytes") > 5_000 * 100, "{document}");
+    assert!(specs[2]["kernel_memory"].is_null(), "{document}");
+}
+
 #[test]
 fn sarif_is_what_code_scanning_takes() {
     let spec = Spec::new(WRONG);

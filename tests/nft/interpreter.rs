@@ -106,6 +106,13 @@ impl Run<'_> {
             }
             Condition::LaterFragment(family) => packet.family() == *family && !self.whole(),
             Condition::In(selectors, set) => self.found(selectors, &self.program.sets[set.0]),
+            Condition::NotIn(selectors, set) => {
+                selectors.iter().all(|selector| self.has(*selector))
+                    && !self.found(selectors, &self.program.sets[set.0])
+            }
+            Condition::AnyPort(protocol, side) => {
+                self.protocol() == protocol.number() && self.port(*side).is_some_and(|port| port != 0)
+            }
         }
     }
 
@@ -143,6 +150,16 @@ impl Run<'_> {
             PacketHeader::Plain(_) | PacketHeader::Icmp(_) => return None,
         };
         self.whole().then_some(if side == Side::Source { from } else { to })
+    }
+
+    /// Whether the packet has the field: where it has not, the kernel breaks off before the lookup.
+    fn has(&self, selector: Selector) -> bool {
+        match selector {
+            Selector::Address(family, _) => self.packet.family() == family,
+            Selector::Port(side) => self.port(side).is_some(),
+            Selector::OriginalDestination(_) => self.packet.translated_from.is_some(),
+            Selector::Protocol | Selector::Interface(_) => true,
+        }
     }
 
     fn found(&self, selectors: &[Selector], set: &Set) -> bool {

@@ -41,7 +41,7 @@ fn pick<T: Copy>(rng: &mut TestRng, items: &[T]) -> T {
 
 fn translated(sets: &AddressSets, asked: &Match, family: Family, rng: &mut TestRng) -> Option<(IpAddr, Option<u16>)> {
     let StateMatch::Translated { destination, ports } = &asked.state else { return None };
-    Some((address(sets, *destination, family, rng), ports.as_ref().map(|ports| port(Some(ports), rng))))
+    Some((address(sets, **destination, family, rng), ports.as_ref().map(|ports| port(Some(ports), rng))))
 }
 
 fn address(sets: &AddressSets, asked: Addresses, family: Family, rng: &mut TestRng) -> IpAddr {

@@ -1,9 +1,11 @@
 //! A state directory that is damaged or gone, and rules that are not those that were applied: what is on trial still ends where it should.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
-use nix::sys::signal::Signal::SIGTERM;
+use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 
+use super::support::{Namespace, Spec, tools};
 use super::{Host, OTHERS, eventually, is_alive, is_refused, signal};
 
 const TORN: &str = "{\"format\": \"fwc-state\", \"vers";
@@ -11,10 +13,24 @@ const TORN: &str = "{\"format\": \"fwc-state\", \"vers";
 type Harm = fn(&Host);
 
 /// What somebody does to the state directory while an apply is pending.
-const HARM: [(&str, Harm); 4] = [
+const HARM: [(&str, Harm); 7] = [
     ("the account is torn", |host| fs::write(host.state("account.json"), TORN).expect("the account")),
     ("the account is gone", |host| fs::remove_file(host.state("account.json")).expect("the account")),
     ("the former table is torn", |host| fs::write(host.state("previous-2"), TORN).expect("the former table")),
+    ("the former table is empty", |host| fs::write(host.state("previous-2"), "").expect("the former table")),
+    ("the account is an older one", |host| {
+        let mut account = host.account();
+        account["number"] = 1.into();
+        account["pending"] = serde_json::Value::Null;
+        account["applied"] = account["previous"]["applied"].clone();
+        fs::write(host.state("account.json"), account.to_string()).expect("the account");
+    }),
+    ("the account is of another namespace", |host| {
+        let mut account = host.account();
+        account["kernel"]["cookie"] = 1.into();
+        account["pending"] = serde_json::Value::Null;
+        fs::write(host.state("account.json"), account.to_string()).expect("the account");
+    }),
     ("all is gone", |host| fs::remove_dir_all(host.state("")).expect("the directory")),
 ];
 
@@ -104,4 +120,113 @@ fn only_what_is_loaded_is_confirmed() {
         assert!(now == old || harm == "flushed" && old.ends_with(&now), "{harm}: {now}\n{OTHERS}");
         host.agrees(Some(&host.old));
     }
+}
+
+#[test]
+fn remove_is_not_undone_by_a_trial_that_nobody_remembers() {
+    for (harm, harms) in [HARM[1], HARM[6]] {
+        let (host, _) = Host::with_old("remove-gone");
+        host.apply_within("10m");
+        let watchdog = host.watchdog();
+        harms(&host);
+        let status = host.fwc(&["status"]);
+        assert!(
+            status.status == 1 && status.stdout.contains("rolls it back when its time is over"),
+            "{harm}: {status}"
+        );
+        let told = host.fwc(&["remove"]).expect_success("remove");
+        assert!(told.contains("its trial ends here"), "{harm}: {told}");
+        eventually("the end of the watchdog", || !is_alive(watchdog));
+        assert!(!host.rules().contains("inet fwc"), "{harm}");
+    }
+}
+
+/// A rollback that cannot be done says so, changes nothing, and stands in nobody's way.
+#[test]
+fn a_former_table_that_was_changed_is_not_put_back() {
+    let (host, _) = Host::with_old("changed");
+    host.fwc(&["apply", &host.new.path()]).expect_success("the new spec");
+    let loaded = host.rules();
+    let former = fs::read(host.state("previous-2")).expect("the former table");
+    for bytes in [former[..0].to_vec(), former[..former.len() - 4].to_vec(), [&former[..], &[0; 4]].concat()] {
+        fs::write(host.state("previous-2"), bytes).expect("the former table");
+        is_refused(&host.fwc(&["rollback"]), 3, "FWC513");
+        assert_eq!(host.rules(), loaded);
+        host.agrees(Some(&host.new));
+    }
+    fs::write(host.state("previous-2"), &former).expect("the former table");
+    host.fwc(&["rollback"]).expect_success("rollback");
+    host.agrees(Some(&host.old));
+}
+
+#[test]
+fn what_can_never_be_rolled_back_does_not_stop_what_comes_next() {
+    let (host, _) = Host::with_old("never");
+    host.apply_within("1s");
+    signal(host.watchdog(), SIGKILL);
+    fs::write(host.state("previous-2"), TORN).expect("the former table");
+    eventually("the deadline", || host.fwc(&["status"]).stdout.contains("NOT CONFIRMED in time"));
+    let ran = host.fwc(&["apply", &host.old.path()]);
+    assert!(ran.status == 0 && ran.stderr.contains("cannot be put back"), "{ran}");
+    host.agrees(Some(&host.old));
+}
+
+#[test]
+fn rules_that_replaced_those_on_trial_are_not_rolled_back() {
+    let (host, _) = Host::with_old("replaced");
+    let other =
+        Spec::new("services: {other: {listen: \"203.0.113.5:8080\", stateless: true}, ssh: {listen: \"*:22\"}}\n");
+    let text = host.fwc(&["compile", &other.path(), "--target", "nft"]).expect_success("compile");
+    host.apply_within("10m");
+    host.namespace.write_nft(&text);
+    let loaded = host.rules();
+    signal(host.watchdog(), SIGTERM);
+    eventually("a line in the log", || host.log().contains("other rules were loaded since"));
+    assert_eq!(host.rules(), loaded);
+}
+
+/// Namespaces that come after each other often have the same inode.
+#[test]
+fn a_namespace_made_anew_has_no_former_state() {
+    let mut inodes = Vec::new();
+    let state = tempfile::tempdir().expect("a directory");
+    let old = Spec::new(super::OLD);
+    let fwc = |namespace: &Namespace, words: &[&str]| {
+        let mut command = super::support::cli::command(words);
+        command.env("FWC_STATE_DIR", state.path());
+        namespace.enter(|| tools::run(&mut command, ""))
+    };
+    for _ in 0..10 {
+        let namespace = Namespace::new("anew");
+        inodes.push(namespace.enter(|| fs::metadata("/proc/thread-self/ns/net").expect("a namespace").ino()));
+        if inodes.len() > 1 {
+            // The text of the table is what the account knows; the table is another one.
+            let text = fwc(&namespace, &["compile", &old.path(), "--target", "nft"]).expect_success("compile");
+            namespace.write_nft(&text.replace("203.0.113.5", "203.0.113.66"));
+            let status = fwc(&namespace, &["status"]);
+            assert!(status.status == 1 && status.stdout.contains("CHANGED"), "{inodes:?} {status}");
+            is_refused(&fwc(&namespace, &["rollback"]), 3, "FWC513");
+        }
+        fwc(&namespace, &["apply", &old.path()]).expect_success("fwc apply");
+        assert_eq!(fwc(&namespace, &["status"]).status, 0);
+    }
+    inodes.sort_unstable();
+    let count = inodes.len();
+    inodes.dedup();
+    assert!(inodes.len() < count, "no inode came twice, so that nothing was tested");
+}
+
+/// A chain of a kind that fwc never makes.
+#[test]
+fn a_chain_at_ingress_is_a_change() {
+    let (host, _) = Host::with_old("ingress");
+    host.namespace.ip(&["link", "set", "lo", "up"]);
+    host.namespace.write_nft("add chain inet fwc ing { type filter hook ingress device \"lo\" priority 0; }");
+    let status = host.fwc(&["status"]);
+    assert!(status.status == 1 && status.stdout.contains("CHANGED"), "{status}");
+    let changed = host.rules();
+    host.apply_within("10m");
+    assert!(!host.rules().contains("ingress"));
+    host.fwc(&["rollback"]).expect_success("rollback");
+    assert_eq!(host.rules(), changed);
 }

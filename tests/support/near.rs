@@ -96,7 +96,7 @@ impl Translated for Packet {
     /// Translation happens to the first packet of a flow.
     fn translated(self, ruleset: &Ruleset, rule: &Rule, dice: &mut Dice) -> Packet {
         let StateMatch::Translated { destination, ports } = &rule.matching.state else { return self };
-        let from = address(ruleset, *destination, self.family(), dice);
+        let from = address(ruleset, **destination, self.family(), dice);
         let port = ports.as_ref().map(|ports| port(Some(ports), dice));
         Packet { state: State::New, translated_from: Some((from, port)), ..self }
     }

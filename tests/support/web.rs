@@ -11,7 +11,7 @@ use super::tools::{Ran, find, require};
 /// nginx in a namespace, in one process, with nothing outside a directory of its own.
 pub struct Nginx {
     // Dropped in this order: the server ends before its directory goes.
-    _server: Running,
+    server: Running,
     directory: TempDir,
 }
 
@@ -52,7 +52,12 @@ impl Nginx {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        Nginx { _server: server, directory }
+        Nginx { server, directory }
+    }
+
+    /// The server's process.
+    pub fn pid(&self) -> i32 {
+        self.server.pid()
     }
 
     /// Adds a file of so many bytes, served as `/name`.

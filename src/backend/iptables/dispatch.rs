@@ -1,21 +1,24 @@
 //! Trees of chains, so that a packet is not held against every service.
 //!
-//! A long run of lines with one verdict is split by protocol, and then by the address or port that tells its lines apart best: a few
-//! buckets with disjoint ranges, each a chain of its own, until a chain is short. Lines that would lie in two buckets stay in the chain
-//! behind them and are split by themselves. Since all lines of a run have the same verdict, their order does not matter.
+//! A long run of lines with one verdict is split by protocol, and then halved by the address or port that tells its lines apart best: a gate
+//! leads to a chain with one half, the other half follows behind the gate and is halved in the same way, until few lines are left. So a
+//! packet meets one gate for each time that the number of lines can be halved. Lines that would lie in both halves stay behind and are split
+//! by themselves. Since all lines of a run have the same verdict, their order does not matter.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::expand::Expander;
 use super::line::{Comment, Detail, Line, Ports, Side, Target, UserChain};
-use super::split::{KEYS, Key, LEAF, Span, Split};
+use super::members::{Keys, Members};
+use super::split::{Key, LEAF, Span};
 use crate::net::{AddrRange, Family};
-use crate::ruleset::{Hook, Rule, StateMatch};
+use crate::ruleset::{Action, Hook, Rule, StateMatch};
 
 /// Lines of entries that a chain holds without a tree: what a person reads as a page.
 const PAGE: usize = 24;
-/// Levels of a tree. nf_tables allows 16 chains in a row (`NFT_JUMP_STACK_SIZE` of the kernel).
-const DEEPEST: u32 = 10;
+/// Levels of a tree. nf_tables allows 16 chains in a row (`NFT_JUMP_STACK_SIZE` of the kernel; a goto counts like a jump); the kernel's own is
+/// one of them, and behind a leaf there may be two more (`expand`).
+const DEEPEST: u32 = 12;
 /// ICMP lines that stand in the kernel's chains. More get a chain, which other packets pass by.
 const ICMP: usize = 4;
 
@@ -32,24 +35,30 @@ pub(super) fn arrange<'a>(
         let protocol = lines.first().and_then(|line| line.protocol);
         let name = expander.names.unique(&format!("{stem}-icmp"), "");
         let comment = Comment::Words("icmp");
-        let gate = Line { protocol, comment, ..Line::new(Target::Jump(Rc::clone(&name))) };
-        expander.chains.push(UserChain { name, lines });
+        let gate = Line { protocol, comment, ..Line::new(Target::Jump(Arc::clone(&name))) };
+        expander.add_chain(name, &lines);
         return vec![gate];
     }
     if icmp || lines.len() <= PAGE {
         return lines;
     }
     let mut top = Vec::new();
-    for (protocol, group) in by_protocol(lines) {
+    for (protocol, mut group) in by_protocol(lines) {
         if group.len() <= LEAF {
             top.extend(group);
             continue;
         }
+        if first.action == Action::Notrack {
+            // `-m comment` is a match like any other, which takes the kernel time and 256 bytes: in a tree, the lines of the filter table bear the
+            // names, and those of raw do without.
+            group.iter_mut().for_each(|line| line.comment = Comment::None);
+        }
         let stem = expander.names.unique(&format!("{stem}-{}", protocol_name(protocol)), "");
-        top.push(Line { protocol, ..Line::new(Target::Jump(Rc::clone(&stem))) });
-        let all = (0..group.len()).collect();
-        let mut tree =
-            Tree { lines: group.into_iter().map(Some).collect(), protocol, stem: Rc::clone(&stem), expander };
+        top.push(Line { protocol, ..Line::new(Target::Jump(Arc::clone(&stem))) });
+        let mut keys = Keys::of(&group);
+        let all = keys.add(&group);
+        let lines = group.into_iter().map(Some).collect();
+        let mut tree = Tree { lines, keys, protocol, stem: Arc::clone(&stem), expander };
         tree.chain(stem, all, 1);
     }
     top
@@ -78,6 +87,12 @@ fn protocol_name(protocol: Option<u8>) -> String {
 
 /// Groups in the order in which they first appear.
 fn by_protocol(lines: Vec<Line<'_>>) -> Vec<(Option<u8>, Vec<Line<'_>>)> {
+    // Mostly there is one protocol, and then nothing has to be moved.
+    if let Some(only) = lines.first().map(|line| line.protocol)
+        && lines.iter().all(|line| line.protocol == only)
+    {
+        return vec![(only, lines)];
+    }
     let mut groups: Vec<(Option<u8>, Vec<Line>)> = Vec::new();
     for line in lines {
         match groups.iter_mut().find(|(protocol, _)| *protocol == line.protocol) {
@@ -92,75 +107,73 @@ fn by_protocol(lines: Vec<Line<'_>>) -> Vec<(Option<u8>, Vec<Line<'_>>)> {
 struct Tree<'e, 'a, 's> {
     /// Lines by index, until they are put into a chain.
     lines: Vec<Option<Line<'a>>>,
+    keys: Keys,
     protocol: Option<u8>,
-    stem: Rc<str>,
+    stem: Arc<str>,
     expander: &'e mut Expander<'a, 's>,
 }
 
 impl<'a> Tree<'_, 'a, '_> {
     /// Makes a chain of these lines and the chains below it.
-    fn chain(&mut self, name: Rc<str>, lines: Vec<usize>, depth: u32) {
+    fn chain(&mut self, name: Arc<str>, members: Members, depth: u32) {
         let place = self.expander.chains.len();
-        self.expander.chains.push(UserChain { name, lines: Vec::new() });
-        let lines = self.body(lines, depth);
+        self.expander.chains.push(UserChain { name: Arc::clone(&name), rules: 0..0 });
+        let lines = self.body(members, depth);
+        let rules = self.expander.writer.chain(&name, &lines);
         if let Some(chain) = self.expander.chains.get_mut(place) {
-            chain.lines = lines;
+            chain.rules = rules;
         }
     }
 
-    fn body(&mut self, lines: Vec<usize>, depth: u32) -> Vec<Line<'a>> {
-        let (mut body, mut rest) = (Vec::new(), lines);
-        while rest.len() > LEAF && depth < DEEPEST {
-            let best = KEYS.iter().filter_map(|&key| self.split(key, &rest)).min_by_key(|split| split.cost);
-            let Some(split) = best.filter(|split| split.cost * 4 <= rest.len() * 3) else {
-                if !rest.iter().any(|&index| self.lines.get(index).is_some_and(has_port_list)) {
+    fn body(&mut self, members: Members, depth: u32) -> Vec<Line<'a>> {
+        let (mut body, mut left) = (Vec::new(), members);
+        while left.lines.len() > LEAF && depth < DEEPEST {
+            let best = self.keys.split(&left);
+            let Some(split) = best.filter(|split| split.cost * 4 <= left.lines.len() * 3) else {
+                if !left.lines.iter().any(|&number| self.lines.get(number as usize).is_some_and(has_port_list)) {
                     break;
                 }
-                rest = self.single_ports(&rest);
+                left = self.single_ports(left.lines);
                 continue;
             };
-            let last = split.rest.is_empty();
-            for bucket in split.buckets {
-                if bucket.lines.len() == 1 {
-                    body.extend(self.take(bucket.lines));
-                    continue;
-                }
-                let name = self.expander.names.numbered(&self.stem, "");
-                // What the last buckets do not decide, nothing behind them decides either.
-                let target = if last { Target::Goto(Rc::clone(&name)) } else { Target::Jump(Rc::clone(&name)) };
-                body.push(gate(self.expander.family, split.key, bucket.span, self.protocol, target));
-                self.chain(name, bucket.lines, depth + 1);
+            if split.rest > 0 {
+                // The others come first, in a chain of their own: whatever becomes of a packet there, it has to come back for the rest.
+                let [kept, rest] = self.keys.kept_and_rest(&left, &split);
+                body.push(self.gate(split.key, split.hull, kept, depth, Target::Jump));
+                left = rest;
+                continue;
             }
-            rest = split.rest;
+            let [gated, open] = self.keys.halves(&left, &split);
+            if gated.lines.len() == 1 {
+                body.extend(self.take(gated.lines));
+            } else {
+                body.push(self.gate(split.key, split.gate, gated, depth, Target::Goto));
+            }
+            left = open;
         }
-        body.extend(self.take(rest));
+        body.extend(self.take(left.lines));
         body
     }
 
-    /// The lines themselves. Each is in one chain only.
-    fn take(&mut self, indices: Vec<usize>) -> impl Iterator<Item = Line<'a>> {
-        indices.into_iter().filter_map(|index| self.lines.get_mut(index).and_then(Option::take))
+    /// The lines themselves, in the order in which they came, which is that of the spec. Each is in one chain only.
+    fn take(&mut self, mut numbers: Vec<u32>) -> impl Iterator<Item = Line<'a>> {
+        numbers.sort_unstable();
+        numbers.into_iter().filter_map(|number| self.lines.get_mut(number as usize).and_then(Option::take))
     }
 
     /// A list of ports spans all between them, single ports do not.
-    fn single_ports(&mut self, indices: &[usize]) -> Vec<usize> {
-        let single: Vec<Line> = self.take(indices.to_vec()).flat_map(one_port_each).collect();
-        let start = self.lines.len();
+    fn single_ports(&mut self, numbers: Vec<u32>) -> Members {
+        let single: Vec<Line> = self.take(numbers).flat_map(one_port_each).collect();
+        let members = self.keys.add(&single);
         self.lines.extend(single.into_iter().map(Some));
-        (start..self.lines.len()).collect()
+        members
     }
 
-    /// `None` where the key tells nothing apart.
-    fn split(&self, key: Key, indices: &[usize]) -> Option<Split> {
-        let span = |index: usize| self.lines.get(index).and_then(Option::as_ref).and_then(|line| key.span(line));
-        let (mut spans, mut rest) = (Vec::with_capacity(indices.len()), Vec::new());
-        for &index in indices {
-            match span(index) {
-                Some(span) => spans.push((span, index)),
-                None => rest.push(index),
-            }
-        }
-        Split::of(key, spans, rest)
+    /// Makes a chain of lines, and the line that leads there.
+    fn gate(&mut self, key: Key, span: Span, members: Members, depth: u32, way: fn(Arc<str>) -> Target) -> Line<'a> {
+        let name = self.expander.names.numbered(&self.stem, "");
+        self.chain(Arc::clone(&name), members, depth + 1);
+        gate(self.expander.family, key, span, self.protocol, way(name))
     }
 }
 
@@ -183,7 +196,7 @@ fn one_port_each(line: Line<'_>) -> Vec<Line<'_>> {
     lines
 }
 
-/// The line that leads to a bucket.
+/// The line that leads to a half.
 fn gate<'a>(family: Family, key: Key, span: Span, protocol: Option<u8>, target: Target) -> Line<'a> {
     let line = Line::new(target);
     let ports = || Ports::one((span.0 as u16, span.1 as u16));

@@ -4,18 +4,17 @@
 //! address share a line. A list of peers that several lines need becomes a chain of its own; a long one an ipset.
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
-use super::ipset::Ipsets;
+use super::ipset::{Ipsets, is_everything};
 use super::line::{Comment, Detail, Line, Link, MULTIPORT, Ports, Side, State, Target, UserChain};
-use super::merge::{Merged, PortList, merge_ports};
+use super::merge::{Merged, merge_ports};
 use super::names::Names;
+use super::text::Writer;
 use crate::net::{AddrRange, Family, Interface, PortSet, Protocol};
 use crate::policy::{AddressSetId, Addresses};
 use crate::ruleset::{Action, Hook, Leg, Origin, Payload, Rule, Ruleset, StateMatch};
 
-/// Ranges of a set that are written out. Longer sets become ipsets.
-const WRITTEN_OUT: usize = 32;
 /// Ranges of peers that are repeated in each line. More of them get a chain.
 const REPEATED: usize = 3;
 
@@ -26,12 +25,14 @@ const ICMPV6: u8 = 58;
 pub(super) struct Expander<'a, 's> {
     pub ruleset: &'a Ruleset,
     pub family: Family,
-    pub ipsets: &'s mut Ipsets,
+    pub ipsets: &'s Ipsets,
     /// Names of the table's chains.
     pub names: Names,
     /// Chains of the table, callers before callees.
-    pub chains: Vec<UserChain<'a>>,
-    helpers: HashMap<Helper, Rc<str>>,
+    pub chains: Vec<UserChain>,
+    /// Writes the chains that are complete.
+    pub writer: Writer,
+    helpers: HashMap<Helper, Arc<str>>,
 }
 
 /// A chain that several lines may jump to.
@@ -45,23 +46,48 @@ enum Helper {
     LaterFragments(Target),
 }
 
+/// What stands once in each line: mostly one thing, which then needs no list on the heap. Never none.
+enum Alternatives<T> {
+    One([T; 1]),
+    Several(Vec<T>),
+}
+
+impl<T> Alternatives<T> {
+    fn one(only: T) -> Self {
+        Alternatives::One([only])
+    }
+
+    fn all(&self) -> &[T] {
+        match self {
+            Alternatives::One(one) => one,
+            Alternatives::Several(several) => several,
+        }
+    }
+}
+
 /// One side's addresses in the form in which lines hold them.
 enum Form {
     /// One of these in each line.
-    Sides(Vec<Side>),
+    Sides(Alternatives<Side>),
     /// A chain behind the line.
     Chain(AddressSetId),
 }
 
+impl Form {
+    fn one(side: Side) -> Self {
+        Form::Sides(Alternatives::one(side))
+    }
+}
+
 impl<'a, 's> Expander<'a, 's> {
-    pub fn new(ruleset: &'a Ruleset, family: Family, names: Names, ipsets: &'s mut Ipsets) -> Self {
-        Expander { ruleset, family, ipsets, names, chains: Vec::new(), helpers: HashMap::new() }
+    pub fn new(ruleset: &'a Ruleset, family: Family, names: Names, ipsets: &'s Ipsets) -> Self {
+        let writer = Writer { text: String::new(), family };
+        Expander { ruleset, family, ipsets, names, chains: Vec::new(), writer, helpers: HashMap::new() }
     }
 
     /// The lines of rules that stand side by side and have the same action.
     pub fn expand(&mut self, hook: Hook, rules: &'a [Rule]) -> Vec<Line<'a>> {
-        let family = self.family;
-        let rules: Vec<&Rule> = rules.iter().filter(|rule| can_meet(rule, family)).collect();
+        let rules: Vec<&Rule> = rules.iter().filter(|rule| can_meet(rule, self.ruleset, self.family)).collect();
         let mut lines = Vec::with_capacity(rules.len());
         for merged in merge_ports(&rules) {
             self.one(hook, &merged, &mut lines);
@@ -91,10 +117,13 @@ impl<'a, 's> Expander<'a, 's> {
             protocol: protocol(&matching.payload, self.family),
             ..Line::new(target)
         };
-        for payload in payloads(merged, self.family, base) {
-            for state in self.states(&matching.state) {
-                let line = Line { state, ..payload.clone() };
-                product(&line, links(hook, &matching.interfaces), &source, &destination, lines);
+        let (states, links) = (self.states(&matching.state), links(hook, &matching.interfaces));
+        for payload in payloads(merged, self.family, base).all() {
+            for state in states.all() {
+                for &interface in links.all() {
+                    let line = Line { interface, state: state.clone(), ..payload.clone() };
+                    product(line, source.all(), destination.all(), lines);
+                }
             }
         }
     }
@@ -105,12 +134,12 @@ impl<'a, 's> Expander<'a, 's> {
         form: Form,
         target: Target,
         helper: fn(AddressSetId, Target) -> Helper,
-    ) -> (Vec<Side>, Target) {
+    ) -> (Alternatives<Side>, Target) {
         match form {
             Form::Sides(sides) => (sides, target),
             Form::Chain(id) => {
                 let target = self.helper(helper(id, target));
-                (vec![Side::Any], target)
+                (Alternatives::one(Side::Any), target)
             }
         }
     }
@@ -118,30 +147,38 @@ impl<'a, 's> Expander<'a, 's> {
     /// `None` where no address is of this family.
     fn written_out(&mut self, addresses: Addresses) -> Option<Form> {
         let sets = &self.ruleset.sets;
-        let Some(ranges) = sets.ranges(addresses, self.family) else { return Some(Form::Sides(vec![Side::Any])) };
-        if ranges.iter().any(is_everything) {
-            return Some(Form::Sides(vec![Side::Any]));
-        }
-        match addresses {
-            _ if ranges.is_empty() => None,
-            Addresses::Set(id) if ranges.len() > WRITTEN_OUT => {
-                Some(Form::Sides(vec![Side::Ipset(self.ipsets.name(id, self.family, sets))]))
+        let id = match addresses {
+            Addresses::Any => return Some(Form::one(Side::Any)),
+            Addresses::Range(range) if is_everything(&range) => return Some(Form::one(Side::Any)),
+            Addresses::Range(range) => {
+                return (range.family() == self.family).then(|| Form::one(Side::Range(range)));
             }
-            _ => Some(Form::Sides(ranges.into_iter().map(Side::Range).collect())),
+            Addresses::Set(id) => id,
+        };
+        if let Some(name) = self.ipsets.name(id, self.family) {
+            return Some(Form::one(Side::Ipset(name)));
         }
+        let ranges: Vec<AddrRange> = sets.get(id).ranges(self.family).collect();
+        if ranges.iter().any(is_everything) {
+            return Some(Form::one(Side::Any));
+        }
+        if ranges.is_empty() {
+            return None;
+        }
+        Some(Form::Sides(Alternatives::Several(ranges.into_iter().map(Side::Range).collect())))
     }
 
     /// Peers are the same in many lines: a list of them gets a chain.
     fn peers(&self, addresses: Addresses, form: Option<Form>) -> Option<Form> {
         match (addresses, form) {
-            (Addresses::Set(id), Some(Form::Sides(sides))) if sides.len() > REPEATED => Some(Form::Chain(id)),
+            (Addresses::Set(id), Some(Form::Sides(sides))) if sides.all().len() > REPEATED => Some(Form::Chain(id)),
             (_, form) => form,
         }
     }
 
     fn helper(&mut self, helper: Helper) -> Target {
         if let Some(name) = self.helpers.get(&helper) {
-            return Target::Jump(Rc::clone(name));
+            return Target::Jump(Arc::clone(name));
         }
         let sets = &self.ruleset.sets;
         let (stem, lines) = match &helper {
@@ -160,34 +197,41 @@ impl<'a, 's> Expander<'a, 's> {
             }
         };
         let name = self.names.unique(&stem, "");
-        self.chains.push(UserChain { name: Rc::clone(&name), lines });
-        self.helpers.insert(helper, Rc::clone(&name));
+        self.add_chain(Arc::clone(&name), &lines);
+        self.helpers.insert(helper, Arc::clone(&name));
         Target::Jump(name)
     }
 
-    fn states(&self, state: &StateMatch) -> Vec<State> {
+    /// Adds a chain that is complete.
+    pub fn add_chain(&mut self, name: Arc<str>, lines: &[Line]) {
+        let rules = self.writer.chain(&name, lines);
+        self.chains.push(UserChain { name, rules });
+    }
+
+    fn states(&self, state: &StateMatch) -> Alternatives<State> {
         match state {
-            StateMatch::Any => vec![State::Any],
-            StateMatch::New => vec![State::New],
-            StateMatch::EstablishedOrRelated => vec![State::EstablishedOrRelated],
+            StateMatch::Any => Alternatives::one(State::Any),
+            StateMatch::New => Alternatives::one(State::New),
+            StateMatch::EstablishedOrRelated => Alternatives::one(State::EstablishedOrRelated),
             StateMatch::Translated { destination, ports } => {
                 let ports: Vec<Option<(u16, u16)>> = match ports {
                     None => vec![None],
                     Some(ports) => ports.ranges().iter().copied().map(Some).collect(),
                 };
-                let prefixes: Vec<_> = match self.ruleset.sets.ranges(*destination, self.family) {
+                let prefixes: Vec<_> = match self.ruleset.sets.ranges(**destination, self.family) {
                     None => vec![None],
                     Some(ranges) => ranges.iter().flat_map(AddrRange::prefixes).map(Some).collect(),
                 };
                 let with = |prefix| ports.iter().map(move |&ports| State::Translated(prefix, ports));
-                prefixes.into_iter().flat_map(with).collect()
+                Alternatives::Several(prefixes.into_iter().flat_map(with).collect())
             }
         }
     }
 }
 
-/// Whether a packet of this family can match at all, by everything but its addresses.
-fn can_meet(rule: &Rule, family: Family) -> bool {
+/// Whether a packet of this family can match at all.
+pub(super) fn can_meet(rule: &Rule, ruleset: &Ruleset, family: Family) -> bool {
+    let here = |addresses| ruleset.sets.has(addresses, family);
     let protocol = match &rule.matching.payload {
         Payload::Protocol(protocol) | Payload::LaterFragment(protocol) | Payload::Ports { protocol, .. } => {
             Some(*protocol)
@@ -201,10 +245,8 @@ fn can_meet(rule: &Rule, family: Family) -> bool {
     rule.matching.family.is_none_or(|only| only == family)
         && protocol.is_none_or(|protocol| protocol.exists_in(family))
         && to.is_none_or(|to| to == family)
-}
-
-fn is_everything(range: &AddrRange) -> bool {
-    matches!(range, AddrRange::V4(0, u32::MAX) | AddrRange::V6(0, u128::MAX))
+        && here(rule.matching.source)
+        && here(rule.matching.destination)
 }
 
 /// The leg whose source (request) or destination (reply) is the peers' side.
@@ -227,23 +269,29 @@ fn protocol(payload: &Payload, family: Family) -> Option<u8> {
 }
 
 /// The line, once for each header that the rule matches.
-fn payloads<'a>(merged: &Merged<'a>, family: Family, base: Line<'a>) -> Vec<Line<'a>> {
+fn payloads<'a>(merged: &Merged<'a>, family: Family, base: Line<'a>) -> Alternatives<Line<'a>> {
     let with = |detail| Line { detail, ..base.clone() };
     match &merged.rule.matching.payload {
-        Payload::Any | Payload::Protocol(_) => vec![base],
-        Payload::Icmp(types) => types.iter().map(|&kind| with(Detail::Icmp(kind))).collect(),
-        Payload::LaterFragment(_) if family == Family::V4 => vec![with(Detail::LaterFragment)],
-        Payload::LaterFragment(_) => vec![with(Detail::Fragment)],
+        Payload::Any | Payload::Protocol(_) => Alternatives::one(base),
+        Payload::Icmp(types) => Alternatives::Several(types.iter().map(|&kind| with(Detail::Icmp(kind))).collect()),
+        Payload::LaterFragment(_) if family == Family::V4 => Alternatives::one(with(Detail::LaterFragment)),
+        Payload::LaterFragment(_) => Alternatives::one(with(Detail::Fragment)),
         Payload::Ports { protocol, source, destination, guarded } => {
             let detail = ports_detail(*protocol, source.as_ref(), destination.as_ref(), *guarded);
-            let mut lines = Vec::new();
-            for source_ports in slots(&merged.source_ports) {
-                for destination_ports in slots(&merged.destination_ports) {
-                    let source_ports = source_ports.clone();
-                    lines.push(Line { source_ports, destination_ports, detail, ..base.clone() });
+            let line = |(source_ports, destination_ports): (&Ports, &Ports)| {
+                let (source_ports, destination_ports) = (source_ports.clone(), destination_ports.clone());
+                Line { source_ports, destination_ports, detail, ..base.clone() }
+            };
+            match (slots(&merged.source_ports), slots(&merged.destination_ports)) {
+                (Alternatives::One([source]), Alternatives::One([destination])) => {
+                    Alternatives::one(line((&source, &destination)))
+                }
+                (source, destination) => {
+                    let pairs =
+                        source.all().iter().flat_map(|one| destination.all().iter().map(move |other| (one, other)));
+                    Alternatives::Several(pairs.map(line).collect())
                 }
             }
-            lines
         }
     }
 }
@@ -259,8 +307,13 @@ fn ports_detail(protocol: Protocol, source: Option<&PortSet>, destination: Optio
 }
 
 /// Ports in lists that `multiport` can hold. No ports at all is one list: any.
-fn slots(ports: &[(u16, u16)]) -> Vec<Ports> {
-    let (mut lists, mut list, mut used) = (Vec::new(), PortList::new(), 0);
+fn slots(ports: &[(u16, u16)]) -> Alternatives<Ports> {
+    match ports {
+        [] => return Alternatives::one(Ports::Any),
+        [one] => return Alternatives::one(Ports::one(*one)),
+        _ => {}
+    }
+    let (mut lists, mut list, mut used) = (Vec::new(), Vec::new(), 0);
     for &(start, end) in ports {
         let needed = if start == end { 1 } else { 2 };
         if used + needed > MULTIPORT {
@@ -271,34 +324,30 @@ fn slots(ports: &[(u16, u16)]) -> Vec<Ports> {
         list.push((start, end));
     }
     lists.push(match list.as_slice() {
-        [] => Ports::Any,
         [one] => Ports::one(*one),
         _ => Ports::List(list.into()),
     });
-    lists
+    Alternatives::Several(lists)
 }
 
-fn links(hook: Hook, interfaces: &[Interface]) -> Vec<Option<Link<'_>>> {
+fn links(hook: Hook, interfaces: &[Interface]) -> Alternatives<Option<Link<'_>>> {
     if interfaces.is_empty() {
-        return vec![None];
+        return Alternatives::one(None);
     }
     let link = |name| if hook.matches_outgoing() { Link::Out(name) } else { Link::In(name) };
-    interfaces.iter().map(|name| Some(link(name))).collect()
+    Alternatives::Several(interfaces.iter().map(|name| Some(link(name))).collect())
 }
 
-fn product<'a>(
-    line: &Line<'a>,
-    links: Vec<Option<Link<'a>>>,
-    sources: &[Side],
-    destinations: &[Side],
-    lines: &mut Vec<Line<'a>>,
-) {
-    for interface in links {
-        for source in sources {
-            for destination in destinations {
-                let (source, destination) = (source.clone(), destination.clone());
-                lines.push(Line { interface, source, destination, ..line.clone() });
-            }
+fn product<'a>(mut line: Line<'a>, sources: &[Side], destinations: &[Side], lines: &mut Vec<Line<'a>>) {
+    if let ([source], [destination]) = (sources, destinations) {
+        (line.source, line.destination) = (source.clone(), destination.clone());
+        lines.push(line);
+        return;
+    }
+    for source in sources {
+        for destination in destinations {
+            let (source, destination) = (source.clone(), destination.clone());
+            lines.push(Line { source, destination, ..line.clone() });
         }
     }
 }

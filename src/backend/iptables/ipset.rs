@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::names::{IPSET, Names};
 use crate::net::{AddrRange, Family};
-use crate::policy::{AddressSetId, AddressSets};
+use crate::policy::{AddressSetId, AddressSets, Addresses};
+
+/// Ranges of a set that are written out. Longer sets become ipsets.
+const WRITTEN_OUT: usize = 32;
 
 /// Elements that a set may hold. It is a limit and costs nothing (`hashsize` is what is allocated). It is the same for nearly every set, because
 /// `create -exist` refuses a set that exists with another limit.
@@ -16,13 +19,14 @@ const MAX_ELEMENTS: usize = 1 << 24;
 #[derive(Debug)]
 pub(super) struct Ipsets {
     names: Names,
-    known: HashMap<(AddressSetId, Family), Rc<str>>,
+    /// Of all that were asked for; `None` where the addresses are written out.
+    known: HashMap<(AddressSetId, Family), Option<Arc<str>>>,
     used: Vec<Ipset>,
 }
 
 #[derive(Debug)]
 struct Ipset {
-    name: Rc<str>,
+    name: Arc<str>,
     family: Family,
     /// Only single addresses.
     hosts: bool,
@@ -34,18 +38,32 @@ impl Ipsets {
         Ipsets { names: Names::new(IPSET), known: HashMap::new(), used: Vec::new() }
     }
 
-    /// The name of the ipset with these addresses.
-    pub fn name(&mut self, id: AddressSetId, family: Family, sets: &AddressSets) -> Rc<str> {
-        if let Some(name) = self.known.get(&(id, family)) {
-            return Rc::clone(name);
+    /// The name of the ipset with these addresses, if they are one.
+    pub fn name(&self, id: AddressSetId, family: Family) -> Option<Arc<str>> {
+        self.known.get(&(id, family)).cloned().flatten()
+    }
+
+    /// Makes an ipset of addresses that lines will ask for, if they are many.
+    pub fn need(&mut self, addresses: Addresses, family: Family, sets: &AddressSets) {
+        let Addresses::Set(id) = addresses else { return };
+        if self.known.contains_key(&(id, family)) {
+            return;
         }
         let ranges: Vec<AddrRange> = sets.get(id).ranges(family).collect();
+        if ranges.len() <= WRITTEN_OUT || ranges.iter().any(is_everything) {
+            self.known.insert((id, family), None);
+            return;
+        }
         let hosts = ranges.iter().all(|range| range.as_host().is_some());
         // The type is part of the name: a set cannot change its type while rules refer to it.
         let name = self.names.unique(&format!("fwc-{}", sets.label(id)), kind(family, hosts));
-        self.known.insert((id, family), Rc::clone(&name));
-        self.used.push(Ipset { name: Rc::clone(&name), family, hosts, ranges });
-        name
+        self.known.insert((id, family), Some(Arc::clone(&name)));
+        self.used.push(Ipset { name, family, hosts, ranges });
+    }
+
+    /// Whether there is any.
+    pub fn is_needed(&self) -> bool {
+        !self.used.is_empty()
     }
 
     /// The file's commands, or none where no set is needed.
@@ -59,6 +77,11 @@ impl Ipsets {
         }
         Some(text)
     }
+}
+
+/// Whether a range is a whole family: it needs no condition.
+pub(super) fn is_everything(range: &AddrRange) -> bool {
+    matches!(range, AddrRange::V4(0, u32::MAX) | AddrRange::V6(0, u128::MAX))
 }
 
 fn kind(family: Family, hosts: bool) -> &'static str {

@@ -1,6 +1,6 @@
 //! One line of an iptables-restore file, and the chains and tables that lines stand in: what iptables can say and no more.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -51,7 +51,7 @@ pub(super) enum Ports {
     /// One range, both ends included.
     One([(u16, u16); 1]),
     /// Ranges, sorted and disjoint, at most [`MULTIPORT`] slots.
-    List(Rc<[(u16, u16)]>),
+    List(Arc<[(u16, u16)]>),
 }
 
 impl Ports {
@@ -87,7 +87,7 @@ pub(super) enum Side {
     Any,
     Range(AddrRange),
     /// An ipset, by its name.
-    Ipset(Rc<str>),
+    Ipset(Arc<str>),
 }
 
 /// What a line asks of the headers beyond protocol and ports.
@@ -123,9 +123,9 @@ pub(super) enum State {
 pub(super) enum Target {
     Do(Action),
     /// Goes through a chain and comes back.
-    Jump(Rc<str>),
+    Jump(Arc<str>),
     /// Goes to a chain; what that chain does not decide goes on behind the last jump.
-    Goto(Rc<str>),
+    Goto(Arc<str>),
     Return,
 }
 
@@ -139,25 +139,31 @@ pub(super) enum Comment<'a> {
     Nat(u32),
 }
 
+/// Where the rules of a chain stand in [`Table::rules`]. They are written as soon as the chain is complete: as lines, all chains together take
+/// five times the memory.
+pub(super) type Written = std::ops::Range<usize>;
+
 /// A chain that fwc adds.
 #[derive(Debug)]
-pub(super) struct UserChain<'a> {
-    pub name: Rc<str>,
-    pub lines: Vec<Line<'a>>,
+pub(super) struct UserChain {
+    pub name: Arc<str>,
+    pub rules: Written,
 }
 
 /// A chain that the kernel calls.
 #[derive(Debug)]
-pub(super) struct BuiltinChain<'a> {
+pub(super) struct BuiltinChain {
     pub name: &'static str,
     pub drops: bool,
-    pub lines: Vec<Line<'a>>,
+    pub rules: Written,
 }
 
 /// A table, complete.
 #[derive(Debug)]
-pub(super) struct Table<'a> {
+pub(super) struct Table {
     pub name: &'static str,
-    pub builtin: Vec<BuiltinChain<'a>>,
-    pub chains: Vec<UserChain<'a>>,
+    pub builtin: Vec<BuiltinChain>,
+    pub chains: Vec<UserChain>,
+    /// The rules of all chains.
+    pub rules: String,
 }

@@ -1,5 +1,6 @@
 //! Ports of one entry and address, taken together: iptables matches up to fifteen in one line.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::net::{PortSet, RangeSet};
@@ -7,24 +8,27 @@ use crate::policy::EntryId;
 use crate::ruleset::{Leg, Match, Origin, Payload, Rule};
 
 /// Ranges of ports, host byte order, sorted and disjoint; none at all is any.
-pub(super) type PortList = Vec<(u16, u16)>;
+pub(super) type PortList<'a> = Cow<'a, [(u16, u16)]>;
 
 /// A rule with the ports of its like.
 pub(super) struct Merged<'a> {
     pub rule: &'a Rule,
-    pub source_ports: PortList,
-    pub destination_ports: PortList,
+    pub source_ports: PortList<'a>,
+    pub destination_ports: PortList<'a>,
 }
 
 impl<'a> Merged<'a> {
     fn of(rule: &'a Rule) -> Self {
-        let ranges = |ports: &Option<PortSet>| ports.as_ref().map_or_else(Vec::new, |ports| ports.ranges().to_vec());
         let (source_ports, destination_ports) = match &rule.matching.payload {
-            Payload::Ports { source, destination, .. } => (ranges(source), ranges(destination)),
-            _ => (Vec::new(), Vec::new()),
+            Payload::Ports { source, destination, .. } => (ranges(source.as_ref()), ranges(destination.as_ref())),
+            _ => (ranges(None), ranges(None)),
         };
         Merged { rule, source_ports, destination_ports }
     }
+}
+
+fn ranges(ports: Option<&PortSet>) -> PortList<'_> {
+    Cow::Borrowed(ports.map_or(&[], PortSet::ranges))
 }
 
 /// Takes the rules of an entry's leg together that differ in the server's ports only. An entry's rules stand side by side.
@@ -50,7 +54,7 @@ fn merge_entry<'a>(rules: &[&'a Rule]) -> Vec<Merged<'a>> {
     let mut all: Vec<Merged> = Vec::new();
     let mut seen: HashMap<(Leg, Match), usize> = HashMap::new();
     for &rule in rules {
-        let mut new = Merged::of(rule);
+        let new = Merged::of(rule);
         let Some(key) = without_server_ports(rule) else {
             all.push(new);
             continue;
@@ -59,14 +63,14 @@ fn merge_entry<'a>(rules: &[&'a Rule]) -> Vec<Merged<'a>> {
         let index = *seen.entry(key).or_insert(all.len());
         match (all.get_mut(index), leg) {
             (None, _) => all.push(new),
-            (Some(known), Leg::Request) => known.destination_ports.append(&mut new.destination_ports),
-            (Some(known), Leg::Reply) => known.source_ports.append(&mut new.source_ports),
+            (Some(known), Leg::Request) => known.destination_ports.to_mut().extend_from_slice(&new.destination_ports),
+            (Some(known), Leg::Reply) => known.source_ports.to_mut().extend_from_slice(&new.source_ports),
         }
     }
     for merged in &mut all {
         for ports in [&mut merged.source_ports, &mut merged.destination_ports] {
             if ports.len() > 1 {
-                *ports = RangeSet::from_ranges(ports.drain(..)).ranges().to_vec();
+                *ports = RangeSet::from_ranges(ports.iter().copied()).ranges().to_vec().into();
             }
         }
     }

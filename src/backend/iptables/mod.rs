@@ -1,7 +1,7 @@
 //! Files for iptables-restore, one for each family, and one for `ipset restore` where sets are large.
 //!
-//! `merge` takes an entry's rules together, `expand` turns them into lines, `dispatch` brings many lines into chains by the keys of `split`,
-//! `ipset` keeps the sets that are too large for lines, `line` is what iptables can say, and `text` writes it.
+//! `merge` takes an entry's rules together, `expand` turns them into lines, `dispatch` brings many lines into chains, `members` and `split` say
+//! which into which, `ipset` keeps the sets that are too large for lines, `line` is what iptables can say, and `text` writes it.
 //!
 //! `*filter` stands before `*raw`, because iptables-restore commits table by table: should the filter table fail, nothing is untracked yet.
 //! Both stand in every file, so that what an older file left in them goes.
@@ -10,16 +10,19 @@ mod dispatch;
 mod expand;
 mod ipset;
 mod line;
+mod members;
 mod merge;
 mod names;
 mod split;
 mod text;
 
-use expand::Expander;
+use std::panic::resume_unwind;
+use std::thread::{self, ScopedJoinHandle};
+
+use expand::{Expander, can_meet};
 use ipset::Ipsets;
 use line::{BuiltinChain, Line, Table};
 use names::{CHAIN, Names};
-use text::Writer;
 
 use super::Header;
 use crate::net::Family;
@@ -63,15 +66,57 @@ const NAT: Layout = (
 /// Writes a ruleset as files.
 #[must_use]
 pub fn artifacts(ruleset: &Ruleset, header: &Header) -> Artifacts {
-    let mut ipsets = Ipsets::new();
     let layouts = layouts(ruleset);
-    let [v4, v6] = Family::BOTH.map(|family| tables(ruleset, family, layouts, &mut ipsets));
-    let sets = ipsets.text();
-    Artifacts {
-        v4: file_head(header, Family::V4, layouts, sets.is_some()) + &v4,
-        v6: file_head(header, Family::V6, layouts, sets.is_some()) + &v6,
-        ipset: sets.map(|sets| ipset_file(header, &sets)),
+    let ipsets = ipsets(ruleset, layouts);
+    let mut files = Family::BOTH.map(|family| file_head(header, family, layouts, ipsets.is_needed()));
+    for tables in tables(ruleset, layouts, &ipsets) {
+        for (file, table) in files.iter_mut().zip(tables) {
+            table.write(file);
+        }
     }
+    let [v4, v6] = files;
+    Artifacts { v4, v6, ipset: ipsets.text().map(|sets| ipset_file(header, &sets)) }
+}
+
+/// The ipsets of both files, in the order in which they are needed.
+fn ipsets(ruleset: &Ruleset, layouts: &[Layout]) -> Ipsets {
+    let mut ipsets = Ipsets::new();
+    for family in Family::BOTH {
+        let hooks = layouts.iter().flat_map(|(_, chains)| chains.iter());
+        let chains = hooks.filter_map(|&(_, hook)| behind(ruleset, hook));
+        for rule in chains.flat_map(|chain| &chain.rules).filter(|rule| can_meet(rule, ruleset, family)) {
+            ipsets.need(rule.matching.source, family, &ruleset.sets);
+            ipsets.need(rule.matching.destination, family, &ruleset.sets);
+        }
+    }
+    ipsets
+}
+
+/// The chain of a hook.
+fn behind(ruleset: &Ruleset, hook: Option<Hook>) -> Option<&Chain> {
+    ruleset.chains.iter().find(|chain| Some(chain.hook) == hook)
+}
+
+/// Rules from which on a thread is worth its start.
+const MANY: usize = 1_000;
+
+/// Each layout's tables of both families. Where there are many rules, each layout has a thread.
+fn tables(ruleset: &Ruleset, layouts: &[Layout], ipsets: &Ipsets) -> Vec<[Table; 2]> {
+    let both = |layout: Layout| Family::BOTH.map(|family| table(ruleset, family, layout, ipsets));
+    if ruleset.chains.iter().map(|chain| chain.rules.len()).sum::<usize>() < MANY {
+        return layouts.iter().copied().map(both).collect();
+    }
+    thread::scope(|scope| {
+        let start = |&layout: &Layout| (layout, thread::Builder::new().spawn_scoped(scope, move || both(layout)));
+        let started: Vec<_> = layouts.iter().map(start).collect();
+        let done = started.into_iter().map(|(layout, thread)| match thread.map(ScopedJoinHandle::join) {
+            Ok(Ok(tables)) => tables,
+            Ok(Err(panic)) => resume_unwind(panic),
+            // There may be no more threads.
+            Err(_) => both(layout),
+        });
+        done.collect()
+    })
 }
 
 /// The tables that the files hold.
@@ -80,27 +125,18 @@ fn layouts(ruleset: &Ruleset) -> &'static [Layout] {
     if ruleset.chains.iter().any(nat) { &[FILTER, RAW, NAT] } else { &[FILTER, RAW] }
 }
 
-/// The text of the tables. Each is written before the next is made: together they would be large.
-fn tables(ruleset: &Ruleset, family: Family, layouts: &[Layout], ipsets: &mut Ipsets) -> String {
-    let mut writer = Writer { text: String::new(), family };
-    for &layout in layouts {
-        writer.table(&table(ruleset, family, layout, ipsets));
-    }
-    writer.text
-}
-
-fn table<'a>(ruleset: &'a Ruleset, family: Family, (name, hooks): Layout, ipsets: &mut Ipsets) -> Table<'a> {
+fn table(ruleset: &Ruleset, family: Family, (name, hooks): Layout, ipsets: &Ipsets) -> Table {
     let mut expander = Expander::new(ruleset, family, Names::new(CHAIN), ipsets);
     let builtin = hooks
         .iter()
         .map(|&(name, hook)| {
-            let chain = ruleset.chains.iter().find(|chain| Some(chain.hook) == hook);
+            let chain = behind(ruleset, hook);
             let drops = chain.is_some_and(|chain| chain.policy == Fate::Drop);
             let lines = chain.map_or_else(Vec::new, |chain| lines(&mut expander, chain));
-            BuiltinChain { name, drops, lines }
+            BuiltinChain { name, drops, rules: expander.writer.chain(name, &lines) }
         })
         .collect();
-    Table { name, builtin, chains: expander.chains }
+    Table { name, builtin, chains: expander.chains, rules: expander.writer.text }
 }
 
 fn lines<'a>(expander: &mut Expander<'a, '_>, chain: &'a Chain) -> Vec<Line<'a>> {

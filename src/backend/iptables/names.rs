@@ -1,7 +1,10 @@
 //! Names that are unique and short enough.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
+use std::sync::Arc;
+
+use super::text::decimal;
 
 /// Bytes of a chain's name (`XT_EXTENSION_MAXNAMELEN` - 1 of the kernel).
 pub(super) const CHAIN: usize = 28;
@@ -15,7 +18,7 @@ const NUMBER: usize = 7;
 #[derive(Debug)]
 pub(super) struct Names {
     longest: usize,
-    taken: HashSet<Rc<str>>,
+    taken: HashSet<Arc<str>>,
     numbers: HashMap<String, u32>,
 }
 
@@ -25,7 +28,7 @@ impl Names {
     }
 
     /// `stem` with `tail` behind it if it is free and fits; else the stem is cut or numbered.
-    pub fn unique(&mut self, stem: &str, tail: &str) -> Rc<str> {
+    pub fn unique(&mut self, stem: &str, tail: &str) -> Arc<str> {
         let plain = format!("{stem}{tail}");
         if plain.len() <= self.longest && !self.taken.contains(plain.as_str()) {
             return Self::take(&mut self.taken, plain);
@@ -34,23 +37,33 @@ impl Names {
     }
 
     /// `stem` and a number, from 1.
-    pub fn numbered(&mut self, stem: &str, tail: &str) -> Rc<str> {
+    pub fn numbered(&mut self, stem: &str, tail: &str) -> Arc<str> {
         let room = self.longest.saturating_sub(NUMBER + tail.len());
         // Numbers count by what is left of the stem, so that many long stems do not try the same names again and again.
-        let cut: String = stem.chars().take(room).collect();
-        let number = self.numbers.entry(format!("{cut}{tail}")).or_insert(0);
-        loop {
-            *number += 1;
-            let name = format!("{cut}-{number}{tail}");
-            if !self.taken.contains(name.as_str()) {
-                return Self::take(&mut self.taken, name);
+        let cut = stem.char_indices().nth(room).and_then(|(end, _)| stem.get(..end)).unwrap_or(stem);
+        let counted = if tail.is_empty() { Cow::Borrowed(cut) } else { Cow::Owned(format!("{cut}{tail}")) };
+        let mut number = self.numbers.get(&*counted).copied().unwrap_or(0);
+        let name = loop {
+            number += 1;
+            let mut name = String::with_capacity(self.longest);
+            [cut, "-"].into_iter().for_each(|part| name.push_str(part));
+            decimal(&mut name, number);
+            name.push_str(tail);
+            let name: Arc<str> = name.into();
+            if self.taken.insert(Arc::clone(&name)) {
+                break name;
             }
+        };
+        match self.numbers.get_mut(&*counted) {
+            Some(last) => *last = number,
+            None => drop(self.numbers.insert(counted.into_owned(), number)),
         }
+        name
     }
 
-    fn take(taken: &mut HashSet<Rc<str>>, name: String) -> Rc<str> {
-        let name: Rc<str> = name.into();
-        taken.insert(Rc::clone(&name));
+    fn take(taken: &mut HashSet<Arc<str>>, name: String) -> Arc<str> {
+        let name: Arc<str> = name.into();
+        taken.insert(Arc::clone(&name));
         name
     }
 }

@@ -1,47 +1,31 @@
 //! Lines and tables as iptables-restore reads them.
 
-use std::fmt::{Display, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::line::{Comment, Detail, Line, Link, Side, State, Table, Target};
+use super::line::{Comment, Detail, Line, Link, Side, State, Table, Target, Written};
 use crate::net::{AddrRange, Family};
 use crate::ruleset::{Action, Locality};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
-/// Writes tables of one family.
+/// Writes rules of one family.
 pub(super) struct Writer {
     pub text: String,
     pub family: Family,
 }
 
 impl Writer {
-    pub fn table(&mut self, table: &Table) {
-        self.put(format_args!("*{}\n", table.name));
-        for chain in &table.builtin {
-            let policy = if chain.drops { "DROP" } else { "ACCEPT" };
-            self.put(format_args!(":{} {policy} [0:0]\n", chain.name));
-        }
-        for chain in &table.chains {
-            self.put(format_args!(":{} - [0:0]\n", chain.name));
-        }
-        for chain in &table.builtin {
-            self.chain(chain.name, &chain.lines);
-        }
-        for chain in &table.chains {
-            self.chain(&chain.name, &chain.lines);
-        }
-        self.text.push_str("COMMIT\n");
-    }
-
-    fn chain(&mut self, name: &str, lines: &[Line]) {
+    /// Writes a chain that is complete.
+    pub fn chain(&mut self, name: &str, lines: &[Line]) -> Written {
+        let start = self.text.len();
         for line in lines {
-            self.text.push_str("-A ");
-            self.text.push_str(name);
+            self.words(["-A ", name]);
             self.line(line);
             self.text.push('\n');
         }
+        start..self.text.len()
     }
 
     /// The cheap conditions come first: the kernel stops at the first that does not hold.
@@ -69,16 +53,27 @@ impl Writer {
         self.target(&line.target);
     }
 
+    /// For what is rare: formatting takes several times as long as the pushing of [`Writer::words`] and [`decimal`].
     fn put(&mut self, arguments: std::fmt::Arguments) {
         // Writing to a string cannot fail.
         let _ = self.text.write_fmt(arguments);
     }
 
+    fn words<const N: usize>(&mut self, words: [&str; N]) {
+        words.into_iter().for_each(|word| self.text.push_str(word));
+    }
+
     fn prefix(&mut self, option: &str, side: &Side) {
         let Side::Range(range) = side else { return };
-        if let Some(prefix) = as_prefix(range) {
-            self.text.push_str(option);
-            self.put(format_args!("{prefix}"));
+        let Some(Prefix(first, length, bits)) = as_prefix(range) else { return };
+        self.text.push_str(option);
+        match first {
+            IpAddr::V4(address) => dotted(&mut self.text, address),
+            IpAddr::V6(address) => self.put(format_args!("{address}")),
+        }
+        if length < bits {
+            self.text.push('/');
+            decimal(&mut self.text, length);
         }
     }
 
@@ -106,26 +101,26 @@ impl Writer {
             Some(UDP) => Some("udp"),
             _ => None,
         };
-        let (mut single, mut lists) = (Vec::new(), Vec::new());
-        for (letter, ports) in [('s', line.source_ports.ranges()), ('d', line.destination_ports.ranges())] {
-            match (ports, own) {
-                ([], _) => {}
-                ([one], Some(_)) => single.push((letter, *one)),
-                (list, _) => lists.push((letter, list)),
-            }
-        }
+        let sides = [
+            (" --sport ", " -m multiport --sports ", &line.source_ports),
+            (" --dport ", " -m multiport --dports ", &line.destination_ports),
+        ]
+        .map(|(single, list, ports)| (single, list, ports.ranges()));
+        let single = |ports: &[(u16, u16)]| own.is_some() && ports.len() == 1;
         let guarded = line.detail == Detail::Guarded;
-        if let Some(name) = own.filter(|_| guarded || !single.is_empty()) {
-            self.put(format_args!(" -m {name}"));
+        if let Some(name) = own.filter(|_| guarded || sides.iter().any(|(.., ports)| single(ports))) {
+            self.words([" -m ", name]);
         }
-        for (letter, ports) in single {
-            self.put(format_args!(" --{letter}port {}", PortList(&[ports])));
+        for (option, _, ports) in sides.iter().filter(|(.., ports)| single(ports)) {
+            self.text.push_str(option);
+            port_list(&mut self.text, ports);
         }
         if guarded {
             self.text.push_str(" ! --tcp-flags SYN,ACK SYN");
         }
-        for (letter, ports) in lists {
-            self.put(format_args!(" -m multiport --{letter}ports {}", PortList(ports)));
+        for (_, option, ports) in sides.iter().filter(|(.., ports)| !ports.is_empty() && !single(ports)) {
+            self.text.push_str(option);
+            port_list(&mut self.text, ports);
         }
     }
 
@@ -174,7 +169,8 @@ impl Writer {
                     self.put(format_args!(" --ctorigdst {prefix}"));
                 }
                 if let Some(ports) = ports {
-                    self.put(format_args!(" --ctorigdstport {}", PortList(&[*ports])));
+                    self.text.push_str(" --ctorigdstport ");
+                    port_list(&mut self.text, &[*ports]);
                 }
             }
         }
@@ -183,16 +179,16 @@ impl Writer {
     fn comment(&mut self, comment: Comment) {
         match comment {
             Comment::None => {}
-            Comment::Words(words) => self.put(format_args!(" -m comment --comment \"fwc: {words}\"")),
-            Comment::Entry(name) => self.put(format_args!(" -m comment --comment \"fwc: {name}\"")),
+            Comment::Words(words) => self.words([" -m comment --comment \"fwc: ", words, "\""]),
+            Comment::Entry(name) => self.words([" -m comment --comment \"fwc: ", name, "\""]),
             Comment::Nat(number) => self.put(format_args!(" -m comment --comment \"fwc: nat {number}\"")),
         }
     }
 
     fn target(&mut self, target: &Target) {
         match target {
-            Target::Jump(name) => self.put(format_args!(" -j {name}")),
-            Target::Goto(name) => self.put(format_args!(" -g {name}")),
+            Target::Jump(name) => self.words([" -j ", name]),
+            Target::Goto(name) => self.words([" -g ", name]),
             Target::Return => self.text.push_str(" -j RETURN"),
             Target::Do(action) => self.action(*action),
         }
@@ -214,6 +210,24 @@ impl Writer {
     }
 }
 
+impl Table {
+    /// Appends the table: its chains, and their rules in the order of the chains.
+    pub fn write(&self, text: &mut String) {
+        text.reserve(self.rules.len());
+        let _ = writeln!(text, "*{}", self.name);
+        for chain in &self.builtin {
+            let policy = if chain.drops { "DROP" } else { "ACCEPT" };
+            let _ = writeln!(text, ":{} {policy} [0:0]", chain.name);
+        }
+        for chain in &self.chains {
+            [":", &chain.name, " - [0:0]\n"].into_iter().for_each(|word| text.push_str(word));
+        }
+        let rules = self.builtin.iter().map(|chain| &chain.rules).chain(self.chains.iter().map(|chain| &chain.rules));
+        text.extend(rules.filter_map(|written| self.rules.get(written.clone())));
+        text.push_str("COMMIT\n");
+    }
+}
+
 /// The range as iptables writes a prefix or an address, if it is one.
 fn as_prefix(range: &AddrRange) -> Option<Prefix> {
     let (first, last, bits) = match *range {
@@ -228,26 +242,35 @@ fn as_prefix(range: &AddrRange) -> Option<Prefix> {
 /// First address, length of the prefix, bits of an address.
 struct Prefix(IpAddr, u32, u32);
 
-impl Display for Prefix {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Prefix(first, length, bits) = self;
-        if length == bits { write!(f, "{first}") } else { write!(f, "{first}/{length}") }
+/// A number in decimal digits.
+pub(super) fn decimal(text: &mut String, number: u32) {
+    if number > 9 {
+        decimal(text, number / 10);
+    }
+    // Always a digit.
+    text.push(char::from(b'0' + (number % 10) as u8));
+}
+
+/// An IPv4 address.
+fn dotted(text: &mut String, address: Ipv4Addr) {
+    for (index, octet) in address.octets().into_iter().enumerate() {
+        if index > 0 {
+            text.push('.');
+        }
+        decimal(text, octet.into());
     }
 }
 
 /// Ports and ranges joined by commas, ranges with a colon.
-struct PortList<'p>(&'p [(u16, u16)]);
-
-impl Display for PortList<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, &(start, end)) in self.0.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            if start == end {
-                write!(f, "{comma}{start}")?;
-            } else {
-                write!(f, "{comma}{start}:{end}")?;
-            }
+fn port_list(text: &mut String, ports: &[(u16, u16)]) {
+    for (index, &(start, end)) in ports.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
         }
-        Ok(())
+        decimal(text, start.into());
+        if start != end {
+            text.push(':');
+            decimal(text, end.into());
+        }
     }
 }

@@ -1,14 +1,17 @@
 //! The nf_tables form: one table, `inet fwc`.
 //!
 //! `plan` decides how a ruleset becomes sets and few rules, so that the cost per packet does not grow with the number of services; the
-//! [`Program`] that it makes can be written as `nft -f` text (`text`) or as netlink messages ([`netlink`]). Both say the same.
+//! [`Program`] that it makes can be written as `nft -f` text (`text`) or as netlink messages ([`netlink`]). Both say the same. `memory` estimates
+//! what the kernel needs for it.
 
 pub mod key_type;
+mod memory;
 pub mod netlink;
 mod plan;
 mod program;
 mod text;
 
+pub use memory::{KernelMemory, Part};
 pub use program::{
     Chain, Condition, ConntrackState, Direction, Element, Elements, Field, Program, Rule, SIGNATURE, Selector, Set,
     SetId, Side, TABLE, TABLE_COMMENT, Value, Verdict,

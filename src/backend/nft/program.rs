@@ -88,7 +88,12 @@ impl Set {
     /// more or less seldom make another set of it, which would have to be loaded as a whole. `None` lets the kernel grow the set as it needs.
     #[must_use]
     pub fn size(&self) -> Option<usize> {
-        let count = self.elements.len();
+        self.size_of(self.elements.len())
+    }
+
+    /// The same if it had so many elements.
+    #[must_use]
+    pub fn size_of(&self, count: usize) -> Option<usize> {
         let wanted = count + count / 4 + 64;
         (!self.interval && count >= SIZED).then(|| wanted.next_multiple_of(wanted.next_power_of_two() / 16))
     }
@@ -317,6 +322,11 @@ pub enum Condition {
     LaterFragment(Family),
     /// `SELECTOR . SELECTOR @SET`
     In(Vec<Selector>, SetId),
+    /// `SELECTOR . SELECTOR != @SET`: the packet has all of the fields, and the set has no such element. It counts nothing, also where the
+    /// set's elements count what is found.
+    NotIn(Vec<Selector>, SetId),
+    /// `udp dport != 0`: the packet has ports, so that a later fragment does not match. No spec names port 0.
+    AnyPort(Protocol, Side),
 }
 
 impl Condition {
@@ -326,7 +336,9 @@ impl Condition {
         match self {
             Condition::Family(family) | Condition::Icmp(family, _) | Condition::LaterFragment(family) => Some(*family),
             Condition::Address(_, range) => Some(range.family()),
-            Condition::In(selectors, _) => selectors.iter().find_map(|selector| selector.family()),
+            Condition::In(selectors, _) | Condition::NotIn(selectors, _) => {
+                selectors.iter().find_map(|selector| selector.family())
+            }
             _ => None,
         }
     }

@@ -223,9 +223,11 @@ fn condition_text(f: &mut Formatter<'_>, program: &Program, condition: &Conditio
         }
         Condition::LaterFragment(Family::V4) => f.write_str("ip frag-off & 0x1fff != 0"),
         Condition::LaterFragment(Family::V6) => f.write_str("frag frag-off != 0"),
-        Condition::In(selectors, set) => {
+        Condition::AnyPort(protocol, side) => write!(f, "{protocol} {} != 0", port_word(*side)),
+        Condition::In(selectors, set) | Condition::NotIn(selectors, set) => {
             joined(f, " . ", selectors, |f, selector| selector_text(f, *selector))?;
-            write!(f, " @{}", program.sets.get(set.0).map_or("", |set| &set.name))
+            let not = if matches!(condition, Condition::NotIn(..)) { " !=" } else { "" };
+            write!(f, "{not} @{}", program.sets.get(set.0).map_or("", |set| &set.name))
         }
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::command::host::load::{Prepared, Sent};
 use crate::command::host::nat::Verdict;
 use crate::command::host::sizing::Change;
+use crate::command::memory::Estimate;
 use crate::command::status::Waits;
 use crate::command::waiting;
 use crate::compile::Compiled;
@@ -31,6 +32,8 @@ pub(super) struct Report {
     update: bool,
     /// How long the kernel took to carry it out, in microseconds. Nothing was carried out where this is 0.
     transaction_microseconds: u64,
+    /// What the kernel needs for the table, estimated.
+    kernel_memory: Estimate,
     /// How often the ruleset was looked at before it held still.
     attempts: u32,
     /// Entries of flows that are no longer tracked, deleted from the conntrack table.
@@ -81,6 +84,7 @@ impl Report {
             bytes: prepared.messages.bytes.len(),
             update: false,
             transaction_microseconds: 0,
+            kernel_memory: Estimate::of(program),
             attempts,
             stale_entries_deleted: 0,
             conntrack_kept: false,
@@ -112,6 +116,9 @@ impl Report {
             self.bytes,
             if self.update { ", of what differs" } else { "" },
         );
+        if let Some(memory) = self.kernel_memory.words() {
+            let _ = writeln!(text, "  {memory}");
+        }
         let policy = &compiled.policy;
         let tracked = if policy.tracks { "what is not stateless is tracked" } else { "nothing is tracked" };
         let word = |fate: Fate| if fate == Fate::Drop { "drop" } else { "accept" };

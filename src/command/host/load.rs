@@ -34,9 +34,14 @@ pub(crate) fn program(compiled: &Compiled) -> nft::Program {
     prepare(compiled).map_or_else(|_| unsigned(compiled), |prepared| prepared.program)
 }
 
-fn unsigned(compiled: &Compiled) -> nft::Program {
-    let header = Header { version: env!("CARGO_PKG_VERSION"), spec_hash: &compiled.hash };
-    nft::Program::of(compiled.ruleset(), &header)
+/// The same without a signature: what it says of itself is no identity.
+pub(crate) fn unsigned(compiled: &Compiled) -> nft::Program {
+    nft::Program::of(compiled.ruleset(), &header(compiled))
+}
+
+/// What the artifacts of a spec say of where they come from.
+pub(crate) fn header(compiled: &Compiled) -> Header<'_> {
+    Header { version: env!("CARGO_PKG_VERSION"), spec_hash: &compiled.hash }
 }
 
 /// Makes the messages. The table's signature carries the identity that the table will have, so that anybody can tell later whether it still has it.
@@ -95,6 +100,7 @@ pub(crate) fn commit(
     let wanted = (&prepared.messages, &prepared.expected);
     let update = base.and_then(|base| table::update(socket, (&base.messages, &base.expected), wanted).ok()?);
     if let Some(update) = update {
+        Transaction::new(&prepared.messages).fits(socket)?;
         match Transaction::new(&update).decided_at(decided_at).commit(socket) {
             Ok(committed) => return Ok(Sent { committed, update: Some(update) }),
             // The load as a whole needs nothing of what is there.

@@ -34,7 +34,7 @@ pub(crate) struct Undoable<'a> {
     /// The table that stands there, where it is a remembered one.
     base: Option<Kept>,
     /// Whether the messages that were loaded are on the disk.
-    is_kept: bool,
+    kept: Option<String>,
 }
 
 /// What an apply finds in its place.
@@ -102,7 +102,7 @@ pub(crate) fn journal(
 
 fn put_right(mut journal: Journal, socket: &mut Socket, found: &mut Vec<Diagnostic>) -> Result<Journal, Diagnostic> {
     let healed = journal.heal(socket).map_err(|error| failure(&error, "nothing was changed"))?;
-    found.extend(healed.map(|healed| healed::report(healed.words())));
+    found.extend(healed.map(|healed| healed::report(&healed.words())));
     Ok(journal)
 }
 
@@ -161,7 +161,7 @@ impl<'a> Undoable<'a> {
             found.push(pending::report(&applied.spec, &clock::date(waits.until), waits.left().as_secs(), &netns));
             return Ok(None);
         }
-        Ok(Some(Undoable { journal, wanted, armed: false, base: None, is_kept: false }))
+        Ok(Some(Undoable { journal, wanted, armed: false, base: None, kept: None }))
     }
 
     /// Makes an apply on the ruleset of this generation undoable; false when that ruleset is gone already.
@@ -244,19 +244,19 @@ impl<'a> Undoable<'a> {
     /// Loads, and keeps the messages meanwhile: the disk and the kernel do not wait for each other.
     pub(crate) fn keeping<T>(&mut self, messages: &Messages, load: impl FnOnce(Option<&Kept>) -> T) -> T {
         let (journal, base) = (&self.journal, self.base.as_ref());
-        let (loaded, is_kept) = thread::scope(|scope| {
+        let (loaded, kept) = thread::scope(|scope| {
             let writer = scope.spawn(|| journal.keep(messages));
             let loaded = load(base);
-            (loaded, writer.join().unwrap_or(false))
+            (loaded, writer.join().unwrap_or_default())
         });
-        self.is_kept = is_kept;
+        self.kept = kept;
         loaded
     }
 
     /// It was loaded, and at this generation read back.
     pub(crate) fn settle(&mut self, generation: Generation) -> Result<(), Diagnostic> {
-        if self.is_kept {
-            self.journal.remember(generation);
+        if let Some(checksum) = self.kept.take() {
+            self.journal.remember(checksum, generation);
         }
         crash::point("remembered");
         let loaded = "the rules are loaded, and the next fwc command will write it down";

@@ -84,9 +84,9 @@ pub(super) const CHAIN: &[Field] = &[
     (12, Comment(COMMENT)), // user data
 ];
 
-/// A hook: number, priority, device, devices. Number and priority are bytes, because a hook of zeroes is a hook.
-const HOOK: &[Field] = &[(1, Bytes), (2, Bytes), (3, Text), (4, List(DEVICE))];
-const DEVICE: &[Field] = &[(1, Text)];
+/// A hook: number, priority, device, devices. Number and priority are bytes, because a hook of zeroes is a hook; devices, because they are a list of
+/// texts, and fwc makes none.
+const HOOK: &[Field] = &[(1, Bytes), (2, Bytes), (3, Text), (4, Bytes)];
 
 /// A rule.
 pub(super) const RULE: &[Field] = &[

@@ -19,6 +19,7 @@ use crate::spec::Fate;
 use crate::sys::expression::Scratch;
 use attribute::Writer;
 use rule::{Encoder, Ids};
+pub(super) use set::key_length;
 use set::{ElementWriter, Shape};
 
 const NFT_MSG_NEWTABLE: u16 = 0;

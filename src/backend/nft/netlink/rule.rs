@@ -135,7 +135,13 @@ impl<'a> Encoder<'a> {
                 self.between(&first.to_be_bytes(), &last.to_be_bytes());
             }
             Condition::LaterFragment(family) => self.later_fragment(*family),
-            Condition::In(selectors, set) => self.lookup(selectors, set.0),
+            Condition::In(selectors, set) => self.lookup(selectors, set.0, false),
+            Condition::NotIn(selectors, set) => self.lookup(selectors, set.0, true),
+            Condition::AnyPort(protocol, side) => {
+                self.need_protocol(protocol.number());
+                self.push(Expression::payload(Header::Transport, port_offset(*side), 2, HERE));
+                self.push(Expression::compare(HERE, Comparison::NotEqual, &[0; 2]));
+            }
         }
     }
 
@@ -252,11 +258,11 @@ impl<'a> Encoder<'a> {
         fill(&mut elements);
         let offsets = elements.finish();
         self.offsets.extend(offsets);
-        self.push(Expression::lookup(HERE, ANONYMOUS, shape.id));
+        self.push(Expression::lookup(HERE, ANONYMOUS, shape.id, false));
     }
 
     /// Loads the fields of a key one behind the other and looks it up.
-    fn lookup(&mut self, selectors: &[Selector], set: usize) {
+    fn lookup(&mut self, selectors: &[Selector], set: usize, inverted: bool) {
         for selector in selectors {
             if let Some(family) = selector.family() {
                 self.need_family(family);
@@ -268,7 +274,7 @@ impl<'a> Encoder<'a> {
             word += self.load(*selector, register);
         }
         let name = self.program.sets.get(set).map_or("", |set| &set.name);
-        self.push(Expression::lookup(HERE, name, super::id(set)));
+        self.push(Expression::lookup(HERE, name, super::id(set), inverted));
     }
 
     /// Loads a field and gives the number of registers that it takes.

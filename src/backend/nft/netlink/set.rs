@@ -173,7 +173,7 @@ fn width(field: Field) -> u32 {
 }
 
 /// Bytes of a key: of several fields, each is padded to 4.
-fn key_length(fields: &[Field]) -> u32 {
+pub(in crate::backend::nft) fn key_length(fields: &[Field]) -> u32 {
     match fields {
         [only] => width(*only),
         _ => fields.iter().map(|field| width(*field).next_multiple_of(4)).sum(),

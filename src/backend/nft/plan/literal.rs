@@ -59,7 +59,7 @@ impl Planner<'_> {
             let states = match &matching.state {
                 StateMatch::Translated { destination, ports } => {
                     let ranges = ports.as_ref().map_or(&[][..], |ports| ports.ranges());
-                    let before = ways(self, Where::Original, *destination);
+                    let before = ways(self, Where::Original, **destination);
                     translated(&payload(&matching.payload, family), &before, ranges)
                 }
                 StateMatch::Any => vec![Vec::new()],
@@ -89,7 +89,7 @@ fn families(matching: &Match, action: Action) -> Vec<Option<Family>> {
     };
     let header = matches!(matching.payload, Payload::Icmp(_) | Payload::LaterFragment(_));
     let original =
-        matches!(matching.state, StateMatch::Translated { destination, .. } if destination != Addresses::Any);
+        matches!(&matching.state, StateMatch::Translated { destination, .. } if **destination != Addresses::Any);
     let any = matching.source == Addresses::Any && matching.destination == Addresses::Any;
     if any && !header && !original && matching.family.is_none() && target.is_none() {
         return vec![None];

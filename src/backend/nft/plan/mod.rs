@@ -9,6 +9,7 @@ mod entries;
 mod keys;
 mod literal;
 mod names;
+mod shared;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,30 +29,43 @@ impl Program {
         let mut planner = Planner::new(ruleset);
         let chains = ruleset.chains.iter().flat_map(|chain| planner.chain(chain)).collect();
         let signature = program::signature(header.version, header.spec_hash);
-        arranged(Program { signature, sets: planner.sets, chains })
+        let mut program = Program { signature, sets: planner.sets, chains };
+        shared::share(&mut program);
+        arranged(program)
     }
 }
 
-/// Puts the sets in the order of a page: addresses first, then endpoints.
+/// Puts the sets in the order of a page: addresses first, then endpoints. Those that no rule looks up any more go.
 fn arranged(mut program: Program) -> Program {
+    let mut used = vec![false; program.sets.len()];
+    for set in lookups(&mut program.chains) {
+        if let Some(used) = used.get_mut(set.0) {
+            *used = true;
+        }
+    }
     let endpoints = |set: &Set| matches!(set.elements, Elements::Keys(_));
-    let mut order: Vec<usize> = (0..program.sets.len()).collect();
-    order.sort_by_key(|&at| program.sets.get(at).is_some_and(endpoints));
-    let mut places = vec![SetId(0); order.len()];
-    for (place, at) in order.into_iter().enumerate() {
-        if let Some(slot) = places.get_mut(at) {
+    let mut kept: Vec<(usize, Set)> = program.sets.into_iter().enumerate().collect();
+    kept.retain(|(at, _)| used.get(*at).is_some_and(|used| *used));
+    kept.sort_by_key(|(_, set)| endpoints(set));
+    let mut places = vec![SetId(0); used.len()];
+    for (place, (at, _)) in kept.iter().enumerate() {
+        if let Some(slot) = places.get_mut(*at) {
             *slot = SetId(place);
         }
     }
-    program.sets.sort_by_key(endpoints);
-    for rule in program.chains.iter_mut().flat_map(|chain| &mut chain.rules) {
-        for condition in &mut rule.conditions {
-            if let Condition::In(_, set) = condition {
-                *set = places.get(set.0).copied().unwrap_or(*set);
-            }
-        }
+    for set in lookups(&mut program.chains) {
+        *set = places.get(set.0).copied().unwrap_or(*set);
     }
-    program
+    Program { sets: kept.into_iter().map(|(_, set)| set).collect(), ..program }
+}
+
+/// The sets that rules look up.
+fn lookups(chains: &mut [program::Chain]) -> impl Iterator<Item = &mut SetId> {
+    let conditions = chains.iter_mut().flat_map(|chain| &mut chain.rules).flat_map(|rule| &mut rule.conditions);
+    conditions.filter_map(|condition| match condition {
+        Condition::In(_, set) | Condition::NotIn(_, set) => Some(set),
+        _ => None,
+    })
 }
 
 /// What has been laid out so far.
@@ -96,6 +110,7 @@ impl<'a> Planner<'a> {
         for run in chain.rules.chunk_by(|a, b| a.action == b.action) {
             self.run(&mut draft, run);
         }
+        blocked_first(&mut draft.rules);
         if chain.policy == Fate::Drop {
             // The kernel sets a new chain's policy a moment after it has put its rules in force (nf_tables_commit), so that the policy alone
             // would let packets through while a table is replaced.
@@ -137,6 +152,20 @@ impl<'a> Planner<'a> {
     fn add(&mut self, set: Set) -> SetId {
         self.sets.push(set);
         SetId(self.sets.len() - 1)
+    }
+}
+
+/// A flood of blocked sources should meet as few rules as can be: what drops packets of one family goes before what is about the other alone.
+fn blocked_first(rules: &mut [program::Rule]) {
+    let family = |rule: &program::Rule| rule.conditions.iter().find_map(Condition::family);
+    for place in 1..rules.len() {
+        let end = rules.len().min(place + 1);
+        let Some([before @ .., dropping]) = rules.get_mut(..end) else { continue };
+        let Some(own) = family(dropping).filter(|_| dropping.verdict == Verdict::Drop) else { continue };
+        let passed = before.iter().rev().take_while(|rule| family(rule).is_some_and(|other| other != own)).count();
+        if let Some(passing) = rules.get_mut(place - passed..=place) {
+            passing.rotate_right(1);
+        }
     }
 }
 

@@ -221,7 +221,8 @@ impl Directory {
             file.write_all(second)?;
             file.sync_all()?;
             fs::rename(&new, &to)?;
-            File::open(&self.path)?.sync_all()
+            // The names of the files that an account speaks of go to the disk with its own: until then nothing is done in reliance on them.
+            if name == ACCOUNT { File::open(&self.path)?.sync_all() } else { Ok(()) }
         })();
         written.map_err(|error| {
             let _ = fs::remove_file(&new);

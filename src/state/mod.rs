@@ -2,7 +2,8 @@
 //!
 //! One small file, the account, is the only truth: it is replaced as a whole (a new file, fsync, rename, fsync of the directory), so that it is
 //! the old one or the new one after a crash at any moment. What it speaks of (the former table, the texts of specs) lies in files beside it that are
-//! written before the account names them, under a number of their own, and deleted only when it no longer does.
+//! written before the account names them, under a number of their own, and deleted only when it no longer does. Their content is on the disk before
+//! they have their name; their names are there when the account's is, by the one fsync of the directory, and no transaction goes out before.
 //!
 //! ```text
 //! account.json     what was applied last, what stood there before, what is pending, what is confirmed

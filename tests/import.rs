@@ -84,6 +84,14 @@ fn tracks_without_a_trace(compiled: &fwc::compile::Compiled) -> bool {
         && tracked.all(|entry| matches!(entry.role, Role::Forward { .. }))
 }
 
+/// A single address is untracked for packets that are routed elsewhere too, all addresses are not: the second entry says more than the first.
+#[test]
+fn an_entry_that_accepts_nothing_more_may_untrack_more() {
+    let text = "conntrack: disabled\npolicy: {input: drop, output: drop, forward: drop}\nservices:\n  open0: {listen: \"*:1258-1293\", stateless: true}\n  \
+                open1: {listen: [\"203.0.113.5:1258\", \"[2001:db8::5]:1258\"], stateless: true}\n";
+    proven(text, of_compiled(&compiled(text)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -14,6 +14,10 @@ pub(super) struct Artifact {
     pub(super) text: String,
 }
 
+/// The files of a directory of all that only some specs have.
+pub(super) const OPTIONAL: [&str; 4] =
+    ["rules.ipset", "90-fwc-conntrack.conf", "fwc-conntrack.conf", "fwc-modules.conf"];
+
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Every artifact that the spec has: the ipset file only where a set is that large, the table's size only where the spec gives one.

@@ -22,6 +22,11 @@ pub(super) fn run(output: Output, arguments: &CompileArgs) -> Result<ExitCode, F
     };
     let files = match (&arguments.output, arguments.target) {
         (Some(path), _) if is_directory(path) => all(path, compiled),
+        (Some(path), Some(Target::Iptables | Target::Ip6tables)) if path.extension() == Some("ipset".as_ref()) => {
+            return Err(Failure::Usage(
+                "`-o` of rules must not end in .ipset: that name is for the sets beside them".to_string(),
+            ));
+        }
         (Some(path), Some(target)) => one(path, compiled, target),
         (None, Some(_)) => Vec::new(),
         (_, None) => {
@@ -92,6 +97,12 @@ fn nothing(target: Target) -> String {
 fn write_all(output: Output, directory: &Path, files: &[File]) -> Result<(), Failure> {
     fs::create_dir_all(directory).map_err(|error| Failure::Io(format!("making {}", directory.display()), error))?;
     files.iter().try_for_each(|(path, text)| write_file(path, text))?;
+    let is_written = |path: &PathBuf| files.iter().any(|(written, _)| written == path);
+    for left in
+        artifact::OPTIONAL.iter().map(|name| directory.join(name)).filter(|path| !is_written(path) && path.exists())
+    {
+        remark(&format!("{} is from an earlier spec; this one has nothing to say in it, so remove it", left.display()));
+    }
     let written: Vec<String> = files.iter().map(|(path, _)| path.display().to_string()).collect();
     let human = written.iter().map(|path| format!("{path}\n")).collect::<String>();
     output.result(&human, &serde_json::json!({ "format": "fwc-compile", "version": 1, "written": written }))?;

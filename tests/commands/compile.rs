@@ -209,3 +209,31 @@ fn what_the_spec_was_read_from_is_not_written_over() {
     fs::write(beside("old.nft"), "old\n").expect("an old file");
     fwc(&["compile", &path, "--target", "nft", "-o", &beside("old.nft")]).expect_success("over another file");
 }
+
+#[test]
+fn what_an_earlier_spec_left_behind_is_told() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let out = format!("{}/", folder.path().display());
+    let compile = |text: &str| fwc(&["compile", &Spec::new(text).path(), "-o", &out]);
+    let tracked = "services: {ssh: {listen: \"*:22\"}}\n";
+    let sized = compile(&format!("{tracked}conntrack: {{max: 100000}}\n"));
+    assert!(sized.status == 0 && sized.stderr.is_empty(), "{sized}");
+    let plain = compile(tracked);
+    assert!(plain.status == 0 && plain.stderr.contains("90-fwc-conntrack.conf is from an earlier spec"), "{plain}");
+    assert!(!plain.stdout.contains("conntrack"), "{plain}");
+}
+
+#[test]
+fn rules_are_not_written_where_their_sets_would_be() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let out = folder.path().join("x.ipset");
+    let ran = fwc(&[
+        "compile",
+        &Spec::new("services: {ssh: {listen: \"*:22\"}}\n").path(),
+        "-t",
+        "iptables",
+        "-o",
+        &out.display().to_string(),
+    ]);
+    assert!(ran.status == 2 && ran.stderr.contains("must not end in .ipset") && !out.exists(), "{ran}");
+}

@@ -19,7 +19,7 @@ Apply again. If it happens again, please report it with the output of `nft list 
 pub fn report(difference: &str) -> Diagnostic {
     Diagnostic::new(
         &FINDING,
-        format!("the table that was read back is not the one that was sent: {difference}"),
+        format!("the rules are loaded, but the table that was read back is not the one that was sent: {difference}"),
         "apply again; if it stays, report it with the output of `nft list table inet fwc`",
     )
 }

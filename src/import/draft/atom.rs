@@ -78,6 +78,29 @@ impl<'a> Atoms<'_, 'a> {
             }
         }
         self.answered(replies);
+        self.shadowed()
+    }
+
+    /// Rules that accept nothing which rules before them do not, as those of one address behind those of all. Their server may still be untracked where
+    /// the others' is not: a single address counts for packets that are routed elsewhere too.
+    fn shadowed(&mut self) -> Result<()> {
+        let known = self.known;
+        let is_shadowed = |leaf: &&Leaf<'a>| leaf.path == Path::In && accepts(leaf) && leaf.packets.is_empty();
+        let left = self.left.len();
+        for leaf in known.leaves.iter().filter(is_shadowed) {
+            let before = self.found.len();
+            for piece in super::piece::pieces(&leaf.guard, leaf.family) {
+                self.piece(leaf, &piece, &mut Vec::new())?;
+            }
+            for new in self.found.split_off(before) {
+                let is_anywhere = new.targets.iter().flatten().any(|target| target.anywhere);
+                if new.stateless && is_anywhere && !self.found.iter().any(|one| same_server(one, &new)) {
+                    self.found.push(new);
+                }
+            }
+        }
+        // Nothing is missing where such a rule is not understood.
+        self.left.truncate(left);
         Ok(())
     }
 
@@ -149,7 +172,10 @@ impl<'a> Atoms<'_, 'a> {
         };
         for protocol in protocols {
             let Ok(named) = protocol.to_string().parse::<Protocol>() else { continue };
-            let mut set = self.set(leaf.family, piece, protocol)?.and(&leaf.packets)?;
+            let mut set = self.set(leaf.family, piece, protocol)?;
+            if !leaf.packets.is_empty() {
+                set = set.and(&leaf.packets)?;
+            }
             if !leaf.is_raw() {
                 set = set.minus(&self.always.on(leaf.path).accepted)?;
             }

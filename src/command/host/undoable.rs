@@ -14,7 +14,7 @@ use crate::kernel::sizing;
 use crate::kernel::snapshot::{self, Former};
 use crate::kernel::socket::{Generation, Socket};
 use crate::kernel::table::{self, LiveTable};
-use crate::kernel::transaction::Transaction;
+use crate::kernel::transaction::TransactionError;
 use crate::source::Texts;
 use crate::state::directory::ACCOUNT;
 use crate::state::journal::{Intent, Journal, Standing};
@@ -151,9 +151,12 @@ impl<'a> Undoable<'a> {
         socket: &mut Socket,
         found: &mut Vec<Diagnostic>,
     ) -> Result<Option<Self>, Diagnostic> {
-        // Who may not load hears of that first.
-        let nothing = Messages::default();
-        Transaction::new(&nothing).validate(socket).map_err(|error| load::refusal(&error, 1))?;
+        // Who may not load hears of that first: netfilter answers no question without CAP_NET_ADMIN (`nfnetlink_rcv`). A transaction that is only
+        // looked at would tell too, but the kernel waits for all readers of rules before it throws one away, which takes 10 ms and more.
+        socket.generation().map_err(|error| match error.is_permission() {
+            true => load::refusal(&TransactionError::NotPermitted, 1),
+            false => kernel_failure(&error),
+        })?;
         let opened = Journal::open(&directory::path(wanted.netns), PATIENCE);
         let journal = put_right(opened.map_err(|error| failure(&error, "nothing was loaded"))?, socket, found)?;
         if let (Some(waits), Some(applied)) = (&journal.account.pending, &journal.account.applied) {

@@ -92,6 +92,28 @@ fn an_entry_that_accepts_nothing_more_may_untrack_more() {
     proven(text, of_compiled(&compiled(text)));
 }
 
+/// Trees of chains tell the ports of one entry apart, on the way of its requests only.
+#[test]
+fn replies_of_an_entry_whose_ports_are_told_apart() {
+    let text = "conntrack: disabled
+policy: {input: drop, output: drop, forward: drop}
+sets:
+  peers: [192.0.2.9, 192.0.2.32/28, \"2001:db8:9::/64\"]
+  everyone-else: [192.0.2.200-192.0.2.203, \"2001:db8:3::1\"]
+services:
+  open0: {listen: [\"203.0.113.5:1000\", \"[2001:db8::5]:1000\"], protocol: [dccp, udplite], stateless: true}
+  open1: {listen: [\"203.0.113.5:1000,1002\", \"[2001:db8::5]:1000,1002\"], interface: eth0, stateless: true}
+  open2:
+    listen: [\"203.0.113.5:1000\", \"[2001:db8::5]:1000\"]
+    protocol: [tcp, dccp, udplite]
+    from: [$peers, \"2001:db8:1::/48\", $everyone-else]
+    stateless: true
+clients:
+  clients0: {to: \"[2001:db8:1::9]:3000\", local_ports: 40000-50000, stateless: true}
+";
+    proven(text, of_compiled(&compiled(text)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -108,11 +108,12 @@ impl<'a> Atoms<'_, 'a> {
     fn answered(&mut self, replies: Vec<Atom>) {
         let mut new = Vec::new();
         for mut reply in replies {
-            let requests: Vec<&Atom> = self.found.iter().filter(|one| same_server(one, &reply)).collect();
-            if let Some(first) = requests.first() {
-                if requests.iter().any(|one| covers(one.peers.as_ref(), reply.peers.as_ref())) {
-                    continue;
-                }
+            // The ports of one entry may be told apart on the way of its requests, as in a tree of chains.
+            let addressed = self.found.iter().filter(|one| same_address(one, &reply));
+            if are_answered(&reply, addressed.filter(|one| covers(one.peers.as_ref(), reply.peers.as_ref()))) {
+                continue;
+            }
+            if let Some(first) = self.found.iter().find(|one| same_server(one, &reply)) {
                 reply.interfaces.clone_from(&first.interfaces);
                 reply.name.clone_from(&first.name);
             }
@@ -376,13 +377,31 @@ fn covers(one: Option<&AddressSet>, other: Option<&AddressSet>) -> bool {
 
 /// Whether an entry for the same server is there already.
 fn same_server(one: &Atom, other: &Atom) -> bool {
+    same_address(one, other) && one.ports == other.ports
+}
+
+/// The same whatever its ports.
+fn same_address(one: &Atom, other: &Atom) -> bool {
     one.section == other.section
         && one.stateless == other.stateless
         && one.family == other.family
         && one.protocols == other.protocols
-        && one.ports == other.ports
         && one.local_ports == other.local_ports
         && one.targets == other.targets
+}
+
+/// Whether each port of a reply is one of these requests'.
+fn are_answered<'r>(reply: &Atom, mut requests: impl Iterator<Item = &'r Atom>) -> bool {
+    match &reply.ports {
+        None => requests.next().is_some(),
+        Some(ports) => {
+            let asked = requests.filter_map(|one| one.ports.as_ref());
+            let asked = asked.fold(None, |sum: Option<RangeSet<u16>>, ports| {
+                Some(sum.map_or_else(|| ports.clone(), |sum| sum.union(ports)))
+            });
+            asked.is_some_and(|asked| asked.intersection(ports) == *ports)
+        }
+    }
 }
 
 fn accepts(leaf: &Leaf<'_>) -> bool {

@@ -4,11 +4,14 @@ mod support;
 
 use std::fmt::Write as _;
 use std::fs;
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fwc::state::crash::STEPS;
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use support::link::Link;
 use support::{Namespace, Ran, Spec, cli, tools};
 
 /// More addresses than fwc would read again before it replaces them.
@@ -245,4 +248,54 @@ fn drift_forces_a_load_as_a_whole() {
         assert_eq!(host.rules(), rules, "{change}");
     }
     assert_eq!(host.apply(&spec)["update"], true);
+}
+
+/// UDP packets of this namespace that came as far as the ports: nobody listens there.
+fn arrived() -> u64 {
+    let text = fs::read_to_string("/proc/thread-self/net/snmp").expect("statistics");
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp: "));
+    let (names, figures) = (lines.next().expect("names"), lines.next().expect("figures"));
+    let mut both = names.split(' ').zip(figures.split(' '));
+    both.find(|(name, _)| *name == "NoPorts").expect("NoPorts").1.parse().expect("a number")
+}
+
+/// Sends to an open port and to a closed one until it is told to stop, and gives how many went to the open one.
+fn flood(client: &Namespace, is_over: &AtomicBool) -> u64 {
+    client.enter(|| {
+        let socket = UdpSocket::bind((Link::CLIENT, 0)).expect("a socket");
+        let mut sent = 0;
+        while !is_over.load(Ordering::Relaxed) {
+            sent += u64::from(socket.send_to(b"fwc", (Link::SERVER, 53)).is_ok());
+            socket.send_to(b"fwc", (Link::SERVER, 9)).expect("a packet to the closed port");
+            // What waits to be received is limited, and the machine has other work.
+            std::thread::sleep(std::time::Duration::from_micros(20));
+        }
+        sent
+    })
+}
+
+/// There is no moment without rules, or with half of them: neither when all is loaded nor when only what differs is.
+#[test]
+fn no_packet_is_lost_between_two_tables() {
+    let link = Link::new("between");
+    let dns = "  dns: {listen: \"203.0.113.5:53\", protocol: udp, stateless: true}\n";
+    let more = "  more: {listen: \"203.0.113.5:54\", protocol: udp, stateless: true}\n";
+    let specs = [("drop", ""), ("accept", ""), ("accept", more), ("drop", more)]
+        .map(|(output, more)| Spec::new(&format!("policy: {{output: {output}}}\nservices:\n{dns}{more}")));
+    let apply = |spec: &Spec| {
+        let ran = link.server.fwc(&["apply", &spec.path(), "--format", "json"]).expect_success("fwc apply");
+        serde_json::from_str::<Value>(&ran).expect("a report")["update"].as_bool().expect("a word")
+    };
+    apply(&specs[3]);
+    let before = link.server.enter(arrived);
+    let is_over = AtomicBool::new(false);
+    let (sent, updates) = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| flood(&link.client, &is_over));
+        let updates = specs.iter().cycle().take(40).filter(|spec| apply(spec)).count();
+        is_over.store(true, Ordering::Relaxed);
+        (sender.join().expect("a sender"), updates)
+    });
+    assert!(sent > 1000 && (10..=30).contains(&updates), "{sent} packets, {updates} updates");
+    assert_eq!(link.server.enter(arrived) - before, sent, "packets that came through a closed port, or were lost");
+    assert_eq!(link.server.conntrack_count(), 0);
 }

@@ -333,3 +333,18 @@ fn the_kernel_s_refusal_names_the_rule_the_set_the_chain() {
     let place = rejections[0].subject.as_ref().and_then(|subject| subject.place).expect("a place");
     assert_eq!(&yaml[place.start as usize..place.end as usize], "203.0.113.5:80,443", "{rejections:?}");
 }
+
+/// Every socket has a limit; without the right of the host's root it is twice net.core.wmem_max. What is loaded by what differs must fit as a whole too, so
+/// it is asked for first.
+#[test]
+fn what_does_not_fit_a_datagram_is_known_before_it_is_sent() {
+    let namespace = Namespace::new("fits");
+    namespace.enter(|| {
+        let mut socket = Socket::open().expect("a socket");
+        // The kernel gives memory for zeroes only once they are looked at.
+        let of = |length| Messages { bytes: vec![0; length], index: Vec::new() };
+        assert!(Transaction::new(&of(1000)).fits(&mut socket).is_ok());
+        let large = Transaction::new(&of(3 << 30)).fits(&mut socket);
+        assert!(matches!(large, Err(TransactionError::TooLarge { needed, limit }) if needed > limit), "{large:?}");
+    });
+}

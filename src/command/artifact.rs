@@ -47,6 +47,12 @@ pub(super) fn one(compiled: &Compiled, target: Target) -> Option<String> {
     }
 }
 
+/// Rules for iptables-restore or ip6tables-restore, and the sets that they need, if any. Both are made in one go.
+pub(super) fn rules_with_sets(compiled: &Compiled, is_ipv6: bool) -> (String, Option<String>) {
+    let files = iptables_files(compiled);
+    (if is_ipv6 { files.v6 } else { files.v4 }, files.ipset)
+}
+
 /// The files are made together: they share the names of the ipsets.
 fn iptables_files(compiled: &Compiled) -> iptables::Artifacts {
     iptables::artifacts(compiled.ruleset(), &load::header(compiled))

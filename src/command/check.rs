@@ -29,9 +29,11 @@ pub(super) fn run(output: Output, arguments: &CheckArgs) -> Result<ExitCode, Fai
                 Err(diagnostic) => outcome.diagnostics.push(diagnostic),
             }
         }
-        let memory = outcome.compiled.as_ref().map(|compiled| match output.format() {
-            Format::Json => Estimate::of(&load::unsigned(compiled)),
-            Format::Human | Format::Sarif | Format::Github => Estimate::of_sample(compiled),
+        let memory = outcome.compiled.as_ref().and_then(|compiled| match output.format() {
+            Format::Json => Some(Estimate::of(&load::unsigned(compiled))),
+            Format::Human => Some(Estimate::of_sample(compiled)),
+            // These have no place for it.
+            Format::Sarif | Format::Github => None,
         });
         clean &= !outcome.diagnostics.iter().any(Diagnostic::is_error);
         match output.format() {

@@ -63,11 +63,12 @@ type File = (PathBuf, String);
 
 /// An artifact; rules for iptables-restore with the sets that they need.
 fn one(path: &Path, compiled: &Compiled, target: Target) -> Vec<File> {
-    let mut files = vec![(path.to_path_buf(), text(compiled, target))];
-    if matches!(target, Target::Iptables | Target::Ip6tables) {
-        files.extend(artifact::one(compiled, Target::Ipset).map(|sets| (path.with_extension("ipset"), sets)));
-    }
-    files
+    let (text, sets) = match target {
+        Target::Iptables | Target::Ip6tables => artifact::rules_with_sets(compiled, target == Target::Ip6tables),
+        _ => (text(compiled, target), None),
+    };
+    let sets = sets.map(|sets| (path.with_extension("ipset"), sets));
+    std::iter::once((path.to_path_buf(), text)).chain(sets).collect()
 }
 
 fn all(directory: &Path, compiled: &Compiled) -> Vec<File> {

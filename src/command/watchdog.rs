@@ -97,12 +97,7 @@ fn as_unit(words: &[String], directory: &Directory, number: u64, netns: Option<&
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let Ok(mut child) = command.spawn() else { return false };
-    let mut ended = None;
-    let start = Instant::now();
-    while ended.is_none() && start.elapsed() < READY {
-        std::thread::sleep(PAUSE);
-        ended = child.try_wait().ok().flatten();
-    }
+    let ended = in_time(|| child.try_wait().ok().flatten());
     if ended.is_none() {
         let _ = child.kill();
         let _ = child.wait();
@@ -112,17 +107,24 @@ fn as_unit(words: &[String], directory: &Directory, number: u64, netns: Option<&
 
 /// Waits for something, but not for ever, and not when `over`.
 fn comes(is_there: impl Fn() -> bool, over: &mut dyn FnMut() -> bool) -> bool {
+    let came = in_time(|| match is_there() {
+        true => Some(true),
+        false => over().then_some(false),
+    });
+    came == Some(true)
+}
+
+/// Looks again and again until there is something to see, but not for ever.
+fn in_time<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     while start.elapsed() < READY {
-        if is_there() {
-            return true;
-        }
-        if over() {
-            return false;
+        let seen = look();
+        if seen.is_some() {
+            return seen;
         }
         std::thread::sleep(PAUSE);
     }
-    false
+    None
 }
 
 /// A watchdog that runs, as the list of processes tells it.

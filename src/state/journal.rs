@@ -111,10 +111,8 @@ impl Journal {
 
     /// Two namespaces with one account would undo each other's applies.
     fn is_of_this_namespace(&self) -> Result<(), StateError> {
-        let (here, there) = (KernelLife::here(), &self.account.kernel);
-        let is_other = here.is_elsewhere(there);
-        let is_host = || host_namespace() == Some(there.namespace);
-        if is_other && (is_host() || self.watchdog().is_some()) {
+        let is_host = || host_namespace() == Some(self.account.kernel.namespace);
+        if self.is_foreign && (is_host() || self.watchdog().is_some()) {
             return Err(StateError::OtherNamespace(self.directory.path().to_path_buf()));
         }
         Ok(())

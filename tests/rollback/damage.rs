@@ -141,6 +141,24 @@ fn remove_is_not_undone_by_a_trial_that_nobody_remembers() {
     }
 }
 
+/// What `fwc status` promises of a trial that nobody remembers.
+#[test]
+fn an_apply_ends_a_trial_that_nobody_remembers() {
+    let third =
+        Spec::new("services: {other: {listen: \"203.0.113.5:8080\", stateless: true}, ssh: {listen: \"*:22\"}}\n");
+    let (host, _) = Host::with_old("apply-gone");
+    host.apply_within("10m");
+    let watchdog = host.watchdog();
+    fs::remove_dir_all(host.state("")).expect("the directory");
+    host.fwc(&["apply", &third.path()]).expect_success("fwc apply");
+    let loaded = host.rules();
+    // It ends by itself, or has nothing to roll back.
+    signal(watchdog, SIGTERM);
+    eventually("the end of the watchdog", || !is_alive(watchdog));
+    assert_eq!(host.rules(), loaded);
+    host.agrees(Some(&third));
+}
+
 /// A rollback that cannot be done says so, changes nothing, and stands in nobody's way.
 #[test]
 fn a_former_table_that_was_changed_is_not_put_back() {

@@ -33,7 +33,7 @@ pub(crate) struct Undoable<'a> {
     armed: bool,
     /// The table that stands there, where it is a remembered one.
     base: Option<Kept>,
-    /// Whether the messages that were loaded are on the disk.
+    /// The checksum of the loaded messages, where they are on the disk.
     kept: Option<String>,
 }
 

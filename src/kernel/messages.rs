@@ -1,3 +1,3 @@
 //! What a transaction is made of: messages as the nf_tables backend writes them.
 
-pub use crate::backend::nft::netlink::{Messages, Part, Subject};
+pub use crate::backend::nft::netlink::{ANEW, Messages, Part, Subject};

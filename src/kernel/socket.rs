@@ -1,12 +1,13 @@
 //! The netlink socket to netfilter.
 
+use std::io::IoSlice;
 use std::os::fd::AsRawFd;
 
 use mnl::{Bus, Socket as MnlSocket};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::sockopt::{RcvBuf, RcvBufForce, SndBuf, SndBufForce};
-use nix::sys::socket::{MsgFlags, getsockopt, recv, setsockopt};
+use nix::sys::socket::{MsgFlags, getsockopt, recv, sendmsg, setsockopt};
 
 use super::KernelError;
 use super::nf_tables::{generation, message};
@@ -100,13 +101,11 @@ impl Socket {
         first
     }
 
-    /// Sends one datagram.
-    pub(super) fn send(&self, bytes: &[u8]) -> Result<(), Errno> {
-        match self.socket.send(bytes) {
-            Ok(sent) if sent == bytes.len() => Ok(()),
-            Ok(_) => Err(Errno::EMSGSIZE),
-            Err(error) => Err(errno(&error)),
-        }
+    /// Sends one datagram, whose bytes may lie in several places.
+    pub(super) fn send(&self, parts: &[&[u8]]) -> Result<(), Errno> {
+        let slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        let sent = sendmsg::<()>(self.socket.as_raw_fd(), &slices, &[], MsgFlags::empty(), None)?;
+        if sent == parts.iter().map(|part| part.len()).sum::<usize>() { Ok(()) } else { Err(Errno::EMSGSIZE) }
     }
 
     /// Gives each message that waits to be read. The kernel handles a request while it is being sent, so all its
@@ -224,7 +223,7 @@ impl Socket {
         mut each: impl FnMut(&Message<'_>) -> Result<bool, KernelError>,
     ) -> Result<Drained, KernelError> {
         let sequence = self.reserve(1);
-        self.send(&request.clone().flagged(flags).finish(sequence))
+        self.send(&[&request.clone().flagged(flags).finish(sequence)])
             .map_err(|errno| KernelError::Call { doing: "send to netlink", errno })?;
         self.drain(asked, |message| {
             if message.sequence != sequence {

@@ -5,6 +5,7 @@
 //! An acknowledgement of the end is the proof of a commit. Kernels before 6.10 never give one, and it is lost when the receive buffer is full; then
 //! the generation says whether anything was committed, and reading back (see [`super::table`]) says what.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -14,13 +15,16 @@ use nix::libc;
 
 use super::KernelError;
 use super::element::guilty_element;
-use super::messages::{Messages, Subject};
+use super::messages::{ANEW, Messages, Subject};
 use super::nf_tables::{batch, message};
 use super::socket::{Generation, Socket};
 use super::wire::{self, Attribute, HEADER, Malformed, Message, Request};
 
 const REQUEST: u16 = libc::NLM_F_REQUEST as u16;
 const ACK: u16 = libc::NLM_F_ACK as u16;
+/// What a batch's begin and end say: the subsystem that it is for (`nfgen_family`, version, resource id in network order).
+const NF_TABLES: [u8; 4] = [0, 0, 0, 10];
+const ASKED: &str = "load the transaction";
 /// `NLM_F_CAPPED`: an error comes without a copy of the request.
 const CAPPED: u16 = 0x100;
 /// `NLM_F_ACK_TLVS`: attributes follow an error.
@@ -61,8 +65,17 @@ pub struct Committed {
     pub acknowledged: bool,
     /// Whether the generation is the one that this transaction made, so that nobody has changed the ruleset since.
     pub is_last: bool,
+    /// Bytes of the datagram.
+    pub bytes: usize,
     /// How long the one send took: the kernel carries the transaction out while it is being sent to.
     pub took: Duration,
+}
+
+/// A datagram that the kernel did not complain about.
+struct Sent {
+    acknowledged: bool,
+    bytes: usize,
+    took: Duration,
 }
 
 /// Bytes that the begin or the end of a batch takes, at most.
@@ -157,6 +170,12 @@ impl<'a> Transaction<'a> {
         Transaction { messages, range: 0..messages.index.len(), decided_at: None }
     }
 
+    /// A transaction for a ruleset that has no table: nothing is deleted. The kernel gives what was deleted free only when all readers of rules are
+    /// done, and whoever closes the socket waits for that (`nft_rcv_nl_event`), mostly 10 ms and more.
+    pub fn onto_nothing(messages: &'a Messages) -> Self {
+        Self::of_range(messages, ANEW..messages.index.len())
+    }
+
     /// A transaction of some of the messages.
     pub(super) fn of_range(messages: &'a Messages, range: Range<usize>) -> Self {
         Transaction { messages, range, decided_at: None }
@@ -177,10 +196,11 @@ impl<'a> Transaction<'a> {
         if self.decided_at.is_some_and(|decided_at| decided_at != before) {
             return Err(TransactionError::Superseded);
         }
-        let (acknowledged, took) = self.send(socket, Ending::Commit)?;
+        let Sent { acknowledged, bytes, took } = self.send(socket, Ending::Commit)?;
         let generation = socket.generation()?;
         if acknowledged || generation != before {
-            Ok(Committed { generation, acknowledged, is_last: acknowledged && generation == before.next(), took })
+            let is_last = acknowledged && generation == before.next();
+            Ok(Committed { generation, acknowledged, is_last, bytes, took })
         } else {
             Err(TransactionError::Unconfirmed)
         }
@@ -204,23 +224,27 @@ impl<'a> Transaction<'a> {
         if needed > limit { Err(TransactionError::TooLarge { needed, limit }) } else { Ok(()) }
     }
 
-    /// Sends the batch as one datagram. Tells whether the kernel acknowledged its end, and how long it took over it.
-    fn send(&self, socket: &mut Socket, ending: Ending) -> Result<(bool, Duration), TransactionError> {
-        let first = socket.reserve(u32::try_from(self.range.len() + 2).unwrap_or(u32::MAX));
-        let bytes = self.assemble(first, ending)?;
-        let limit = socket.make_room(bytes.len())?;
-        let too_large = TransactionError::TooLarge { needed: bytes.len(), limit };
-        if bytes.len() > limit {
+    /// Sends the batch as one datagram.
+    fn send(&self, socket: &mut Socket, ending: Ending) -> Result<Sent, TransactionError> {
+        let messages = self.numbered()?;
+        let begin = self.begin();
+        let end = if ending == Ending::Commit { self.end() } else { Vec::new() };
+        let needed = begin.len() + messages.len() + end.len();
+        let limit = socket.make_room(needed)?;
+        let too_large = TransactionError::TooLarge { needed, limit };
+        if needed > limit {
             return Err(too_large);
         }
+        // Nothing that was said before may be taken for an answer.
+        socket.drain(ASKED, |_| Ok(false))?;
         let start = Instant::now();
-        socket.send(&bytes).map_err(|errno| match errno {
+        socket.send(&[&begin, &messages, &end]).map_err(|errno| match errno {
             Errno::EMSGSIZE => too_large,
             errno => KernelError::Call { doing: "send the transaction", errno }.into(),
         })?;
         let took = start.elapsed();
-        let (acknowledged, rejections) = self.answers(socket, first)?;
-        Self::failure(rejections).map_or(Ok((acknowledged, took)), Err)
+        let (acknowledged, rejections) = self.answers(socket)?;
+        Self::failure(rejections).map_or(Ok(Sent { acknowledged, bytes: needed, took }), Err)
     }
 
     fn failure(rejections: Vec<Rejection>) -> Option<TransactionError> {
@@ -239,48 +263,53 @@ impl<'a> Transaction<'a> {
         self.messages.bytes.get(at(self.range.start)..at(self.range.end)).unwrap_or(&[])
     }
 
-    /// The whole datagram: the begin has sequence number `first`, the parts follow, the end has the last one.
-    fn assemble(&self, first: u32, ending: Ending) -> Result<Vec<u8>, TransactionError> {
-        let parts = self.slice();
-        let mut bytes = Vec::with_capacity(parts.len() + 64);
-        // The resource id, in network order, names the subsystem that the batch is for.
-        let header = [0, 0, 0, 10];
-        let begin = Request::with_header(message::BATCH_BEGIN, REQUEST, &header);
+    /// The begin of the batch: it has the number before that of the first part.
+    fn begin(&self) -> Vec<u8> {
+        let begin = Request::with_header(message::BATCH_BEGIN, REQUEST, &NF_TABLES);
         let begin = match self.decided_at {
             Some(Generation(id)) => begin.with_be32(batch::GENERATION, id),
             None => begin,
         };
-        bytes.extend(begin.finish(first));
-        let mut sequence = first;
-        let mut at = bytes.len();
-        bytes.extend_from_slice(parts);
+        begin.finish(ordinal(self.range.start) - 1)
+    }
+
+    /// The end of the batch: it has the number after that of the last part.
+    fn end(&self) -> Vec<u8> {
+        Request::with_header(message::BATCH_END, REQUEST | ACK, &NF_TABLES).finish(ordinal(self.range.end))
+    }
+
+    /// The messages, each with its [`ordinal`] as its sequence number. A large table's have theirs already, and need not be copied.
+    fn numbered(&self) -> Result<Cow<'a, [u8]>, TransactionError> {
+        let parts = self.slice();
+        let mut bytes = Cow::Borrowed(parts);
+        let (mut place, mut at) = (self.range.start, 0);
         for found in wire::messages(parts) {
             let found = found.map_err(TransactionError::Encoding)?;
-            sequence += 1;
-            wire::patch(&mut bytes, at + 8, &sequence.to_ne_bytes());
+            if found.sequence != ordinal(place) {
+                wire::patch(bytes.to_mut(), at + 8, &ordinal(place).to_ne_bytes());
+            }
+            place += 1;
             at += (HEADER + found.payload.len()).next_multiple_of(4);
         }
-        if (sequence - first) as usize != self.range.len() || at != bytes.len() {
-            return Err(TransactionError::Encoding(Malformed::Message));
+        if place == self.range.end && at == bytes.len() {
+            Ok(bytes)
+        } else {
+            Err(TransactionError::Encoding(Malformed::Message))
         }
-        if ending == Ending::Commit {
-            bytes.extend(Request::with_header(message::BATCH_END, REQUEST | ACK, &header).finish(sequence + 1));
-        }
-        Ok(bytes)
     }
 
     /// Reads what the kernel said: whether it acknowledged the end, and its complaints in the order of the messages.
-    fn answers(&self, socket: &mut Socket, first: u32) -> Result<(bool, Vec<Rejection>), TransactionError> {
-        let last = first + 1 + u32::try_from(self.range.len()).unwrap_or(u32::MAX);
+    fn answers(&self, socket: &mut Socket) -> Result<(bool, Vec<Rejection>), TransactionError> {
+        let (before, last) = (ordinal(self.range.start) - 1, ordinal(self.range.end));
         let mut acknowledged = false;
         let mut rejections = Vec::new();
-        socket.drain("load the transaction", |answer| {
-            let status = answer.status().filter(|_| answer.kind == ERROR && (first..=last).contains(&answer.sequence));
+        socket.drain(ASKED, |answer| {
+            let status = answer.status().filter(|_| answer.kind == ERROR && (before..=last).contains(&answer.sequence));
             match status {
                 Some(0) => acknowledged |= answer.sequence == last,
                 Some(status) => {
                     let errno = Errno::from_raw(status.saturating_neg());
-                    rejections.push(self.rejection(answer, errno, answer.sequence - first));
+                    rejections.push(self.rejection(answer, errno));
                 }
                 None => {}
             }
@@ -290,10 +319,9 @@ impl<'a> Transaction<'a> {
         Ok((acknowledged, rejections))
     }
 
-    /// What an error means. `ordinal` counts the batch's messages: 0 is its begin.
-    fn rejection(&self, answer: &Message<'_>, errno: Errno, ordinal: u32) -> Rejection {
-        let part =
-            (ordinal as usize).checked_sub(1).map(|at| at + self.range.start).filter(|at| self.range.contains(at));
+    /// What an error means.
+    fn rejection(&self, answer: &Message<'_>, errno: Errno) -> Rejection {
+        let part = (answer.sequence as usize).checked_sub(1).filter(|at| self.range.contains(at));
         let extended = extended_answer(answer);
         let message = part
             .and_then(|part| self.messages.index.get(part))
@@ -306,6 +334,11 @@ impl<'a> Transaction<'a> {
             words: extended.words,
         }
     }
+}
+
+/// The sequence number of a part in its batch, from 1 on.
+fn ordinal(part: usize) -> u32 {
+    u32::try_from(part).unwrap_or(u32::MAX - 1).saturating_add(1)
 }
 
 /// What an error says beyond its number.
@@ -345,10 +378,24 @@ mod tests {
         let part = |offset| Part { offset, subject: Subject { what: String::new(), place: None } };
         let bytes = Request::netfilter(message::NEW_TABLE, REQUEST, 1).finish(0);
         let mut messages = Messages { index: vec![part(0), part(bytes.len())], bytes: bytes.repeat(2) };
-        assert!(Transaction::new(&messages).assemble(1, Ending::Commit).is_ok());
+        assert!(Transaction::new(&messages).numbered().is_ok());
         messages.index.pop();
-        let assembled = Transaction::new(&messages).assemble(1, Ending::Commit);
-        assert!(matches!(assembled, Err(TransactionError::Encoding(_))), "{assembled:?}");
+        let numbered = Transaction::new(&messages).numbered();
+        assert!(matches!(numbered, Err(TransactionError::Encoding(_))), "{numbered:?}");
+    }
+
+    #[test]
+    fn messages_are_copied_only_where_their_numbers_are_others() {
+        let part = |offset| Part { offset, subject: Subject { what: String::new(), place: None } };
+        let message = |number| Request::netfilter(message::NEW_TABLE, REQUEST, 1).finish(number);
+        let mut messages =
+            Messages { index: vec![part(0), part(message(1).len())], bytes: [message(1), message(2)].concat() };
+        let second = Transaction::of_range(&messages, 1..2).numbered().unwrap();
+        assert_eq!(second, message(2));
+        assert!(matches!(Transaction::new(&messages).numbered(), Ok(Cow::Borrowed(_))));
+        messages.bytes = message(7).repeat(2);
+        let numbered = Transaction::new(&messages).numbered().unwrap();
+        assert_eq!(numbered, [message(1), message(2)].concat());
     }
 
     #[test]
@@ -366,9 +413,12 @@ mod tests {
             let now = socket.generation().unwrap();
             // `send` does not look at the generation first, as a change may come after the look.
             let sent = Transaction::new(&messages).decided_at(stale).send(&mut socket, Ending::Commit);
+            let sent = sent.map(|sent| sent.acknowledged);
             assert!(matches!(sent, Err(TransactionError::Superseded)), "{sent:?}");
             assert_eq!(socket.generation().unwrap(), now);
-            assert!(Transaction::new(&messages).decided_at(now).send(&mut socket, Ending::Commit).unwrap().0);
+            assert!(
+                Transaction::new(&messages).decided_at(now).send(&mut socket, Ending::Commit).unwrap().acknowledged
+            );
         })
         .join()
         .unwrap();

@@ -34,6 +34,23 @@ fn apply_says_what_it_did() {
     assert_eq!(listed.lines().filter(|line| line.starts_with("table")).collect::<Vec<_>>(), ["table inet fwc {"]);
 }
 
+/// Whoever deletes a table waits until the kernel has given it free, so none is deleted where there is none.
+#[test]
+fn what_is_not_there_is_not_deleted() {
+    let namespace = Namespace::new("bare");
+    let bytes = || {
+        let said = json(&ended(try_apply(&namespace, &Spec::new(WEB), &["--format", "json"]), 0).stdout);
+        assert_eq!(said["update"], false, "{said}");
+        said["bytes"].as_u64().expect("bytes")
+    };
+    let bare = bytes();
+    namespace.write_nft("add table inet other; add chain inet fwc input_of_mine");
+    // A table is added, so that it is there, and deleted: 20 bytes of headers each, its name, and the flags of the one that is added.
+    assert_eq!(bytes(), bare + 2 * (20 + 8) + 8);
+    namespace.write_nft("delete table inet fwc");
+    assert_eq!(bytes(), bare);
+}
+
 #[test]
 fn the_time_to_confirm_is_typed_in_any_unit() {
     let namespace = Namespace::new("time");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::report::{Confirm, Report};
 use crate::cli::ApplyArgs;
-use crate::command::host::load::{self, Prepared, Sent};
+use crate::command::host::load::{self, Base, Prepared, Sent};
 use crate::command::host::nat::Verdict;
 use crate::command::host::sandbox::Sandbox;
 use crate::command::host::sizing::Sized;
@@ -19,7 +19,6 @@ use crate::kernel::transaction::TransactionError;
 use crate::source::Texts;
 use crate::state::clock::KernelLife;
 use crate::state::plan::SavedPlan;
-use crate::state::remembered::Kept;
 use crate::state::{clock, crash};
 
 /// How often fwc looks again when the ruleset changes between look and load.
@@ -96,7 +95,7 @@ impl Run<'_> {
                 }
             };
             let (prepared, socket) = (work.prepared, &mut *work.socket);
-            let load = |base: Option<&Kept>| load::commit(prepared, base, socket, generation);
+            let load = |base: &Base| load::commit(prepared, base, socket, generation);
             match work.undoable.keeping(&prepared.messages, load) {
                 Ok(sent) => {
                     let mut report = self.loaded(work, &sent, attempt)?;
@@ -214,7 +213,7 @@ impl Run<'_> {
         crash::point("verified");
         let mut report = Report::new("loaded", self.compiled, work.prepared, attempt);
         report.sizing = changes;
-        report.sent(sent, work.prepared);
+        report.sent(sent);
         work.undoable.settle(generation)?;
         report.conntrack_kept = self.arguments.keep_conntrack;
         if !report.conntrack_kept {

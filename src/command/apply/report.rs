@@ -97,8 +97,8 @@ impl Report {
     }
 
     /// What went to the kernel.
-    pub(super) fn sent(&mut self, sent: &Sent, prepared: &Prepared) {
-        self.bytes = sent.bytes(prepared);
+    pub(super) fn sent(&mut self, sent: &Sent) {
+        self.bytes = sent.bytes();
         self.update = sent.is_update();
         self.transaction_microseconds = u64::try_from(sent.took().as_micros()).unwrap_or(u64::MAX);
     }

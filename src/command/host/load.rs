@@ -81,8 +81,8 @@ impl Sent {
     }
 
     /// Bytes of the transaction.
-    pub(crate) fn bytes(&self, prepared: &Prepared) -> usize {
-        self.update.as_ref().unwrap_or(&prepared.messages).bytes.len()
+    pub(crate) fn bytes(&self) -> usize {
+        self.committed.bytes
     }
 
     pub(crate) fn whole(committed: Committed) -> Self {
@@ -90,17 +90,39 @@ impl Sent {
     }
 }
 
-/// Sends the transaction, for the ruleset of this generation only: where the table of that ruleset is `base`, what differs from it.
+/// What is known of the table of the ruleset that a load was decided on.
+#[derive(Debug, Default)]
+pub(crate) enum Base {
+    /// There is none.
+    Nothing,
+    /// It is this one.
+    Known(Box<Kept>),
+    /// There may be any.
+    #[default]
+    Unknown,
+}
+
+/// Sends the transaction, for the ruleset of this generation only: where its table is known, what differs from it.
 pub(crate) fn commit(
     prepared: &Prepared,
-    base: Option<&Kept>,
+    base: &Base,
     socket: &mut Socket,
     decided_at: Generation,
 ) -> Result<Sent, TransactionError> {
-    let wanted = (&prepared.messages, &prepared.expected);
-    let update = base.and_then(|base| table::update(socket, (&base.messages, &base.expected), wanted).ok()?);
+    let messages = &prepared.messages;
+    let whole = match base {
+        Base::Nothing => Transaction::onto_nothing(messages),
+        Base::Known(_) | Base::Unknown => Transaction::new(messages),
+    };
+    let update = match base {
+        Base::Known(kept) => {
+            let (before, after) = ((&kept.messages, &kept.expected), (messages, &prepared.expected));
+            table::update(socket, before, after).ok().flatten()
+        }
+        Base::Nothing | Base::Unknown => None,
+    };
     if let Some(update) = update {
-        Transaction::new(&prepared.messages).fits(socket)?;
+        whole.fits(socket)?;
         match Transaction::new(&update).decided_at(decided_at).commit(socket) {
             Ok(committed) => return Ok(Sent { committed, update: Some(update) }),
             // The load as a whole needs nothing of what is there.
@@ -108,7 +130,7 @@ pub(crate) fn commit(
             Err(error) => return Err(error),
         }
     }
-    Transaction::new(&prepared.messages).decided_at(decided_at).commit(socket).map(Sent::whole)
+    whole.decided_at(decided_at).commit(socket).map(Sent::whole)
 }
 
 /// Reads back what was loaded and compares it with what was sent. Gives the generation at which the two are the same.

@@ -1,6 +1,6 @@
 //! A private namespace: the real kernel, and nothing left behind.
 
-use super::load::{self, Prepared, Sent};
+use super::load::{self, Base, Prepared, Sent};
 use super::{kernel_failure, namespace_failure, socket};
 use crate::compile::Compiled;
 use crate::diagnostic::Diagnostic;
@@ -33,7 +33,7 @@ impl Sandbox {
     pub(crate) fn load(&self, prepared: &Prepared, socket: &mut Socket) -> Result<(), Diagnostic> {
         let sent = if self.proof.privileged {
             let generation = socket.generation().map_err(|error| kernel_failure(&error))?;
-            load::commit(prepared, None, socket, generation)
+            load::commit(prepared, &Base::Nothing, socket, generation)
         } else {
             load_in_parts(&prepared.messages, socket, &self.proof).map(Sent::whole)
         };

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::{kernel_failure, load};
+use super::kernel_failure;
+use super::load::{self, Base};
 use crate::command::watchdog;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::{cannot_restore, healed, not_permitted, pending, state_unusable};
@@ -31,8 +32,8 @@ pub(crate) struct Undoable<'a> {
     journal: Journal,
     wanted: &'a Wanted<'a>,
     armed: bool,
-    /// The table that stands there, where it is a remembered one.
-    base: Option<Kept>,
+    /// The table that stands there.
+    base: Base,
     /// The checksum of the loaded messages, where they are on the disk.
     kept: Option<String>,
 }
@@ -164,7 +165,7 @@ impl<'a> Undoable<'a> {
             found.push(pending::report(&applied.spec, &clock::date(waits.until), waits.left().as_secs(), &netns));
             return Ok(None);
         }
-        Ok(Some(Undoable { journal, wanted, armed: false, base: None, kept: None }))
+        Ok(Some(Undoable { journal, wanted, armed: false, base: Base::Unknown, kept: None }))
     }
 
     /// Makes an apply on the ruleset of this generation undoable; false when that ruleset is gone already.
@@ -223,10 +224,15 @@ impl<'a> Undoable<'a> {
         let failed = |error: KernelError| kernel_failure(&error);
         let (account, directory) = (&self.journal.account, &self.journal.directory);
         let known = account.known_at(decided_at, socket).map_err(failed)?;
-        self.base = known.and_then(|remembered| directory.kept(remembered));
-        if let Some(base) = self.base.as_ref().filter(|base| base.messages.bytes.len() > SMALL) {
-            return Ok(Found::Remembered(base.remembered.clone()));
-        }
+        let base = known.and_then(|remembered| directory.kept(remembered));
+        let base = match base {
+            Some(base) if base.messages.bytes.len() > SMALL => {
+                let remembered = base.remembered.clone();
+                self.base = Base::Known(Box::new(base));
+                return Ok(Found::Remembered(remembered));
+            }
+            base => base,
+        };
         let (former, generation) = match snapshot::take(socket) {
             // Whoever keeps changing it has done so since the look as well.
             Err(KernelError::Unsettled { .. }) => return Ok(Found::Changed),
@@ -234,8 +240,13 @@ impl<'a> Undoable<'a> {
         };
         // Whatever has happened since: if what stands there is what is remembered, so be it.
         let is_there = |remembered: &&Remembered| matches!(&former, Former::Table(_, there) if there.to_string() == remembered.identity);
-        let base = self.base.take().filter(|base| is_there(&&base.remembered));
-        self.base = base.or_else(|| directory.kept(account.remembered().filter(is_there)?));
+        let base = base.filter(|base| is_there(&&base.remembered));
+        let base = base.or_else(|| directory.kept(account.remembered().filter(is_there)?));
+        self.base = match (base, &former) {
+            (Some(base), _) => Base::Known(Box::new(base)),
+            (None, Former::Nothing) => Base::Nothing,
+            (None, Former::Table(..) | Former::Lost(_)) => Base::Unknown,
+        };
         Ok(if generation == decided_at { Found::Read(former) } else { Found::Changed })
     }
 
@@ -245,8 +256,8 @@ impl<'a> Undoable<'a> {
     }
 
     /// Loads, and keeps the messages meanwhile: the disk and the kernel do not wait for each other.
-    pub(crate) fn keeping<T>(&mut self, messages: &Messages, load: impl FnOnce(Option<&Kept>) -> T) -> T {
-        let (journal, base) = (&self.journal, self.base.as_ref());
+    pub(crate) fn keeping<T>(&mut self, messages: &Messages, load: impl FnOnce(&Base) -> T) -> T {
+        let (journal, base) = (&self.journal, &self.base);
         let (loaded, kept) = thread::scope(|scope| {
             let writer = scope.spawn(|| journal.keep(messages));
             let loaded = load(base);

@@ -78,7 +78,7 @@ fn delete_all(batches: &Receiver<Batch>) -> Result<usize, KernelError> {
     let mut socket = Socket::open()?;
     let mut deleted = 0;
     for Batch { bytes, count } in batches.iter().filter(|batch| batch.count > 0) {
-        socket.send(&bytes).map_err(|errno| KernelError::Call { doing: "send to netlink", errno })?;
+        socket.send(&[&bytes]).map_err(|errno| KernelError::Call { doing: "send to netlink", errno })?;
         let (mut gone, mut refused) = (0, None);
         // The kernel answers only where a deletion failed.
         socket.drain(ASKED, |answer| {

@@ -188,7 +188,7 @@ impl Observer {
             .zip(first..)
             .flat_map(|(request, sequence)| request.flagged(libc::NLM_F_REQUEST as u16).finish(sequence))
             .collect();
-        self.socket.send(&bytes).map_err(|errno| KernelError::Call { doing: "send to netlink", errno })?;
+        self.socket.send(&[&bytes]).map_err(|errno| KernelError::Call { doing: "send to netlink", errno })?;
         let mut refused = None;
         self.socket.drain(asked, |answer| {
             let errno = answer.status().map(|status| Errno::from_raw(status.saturating_neg()));

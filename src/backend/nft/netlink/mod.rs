@@ -33,6 +33,10 @@ const NFTA_TABLE_FLAGS: u16 = 2;
 const NFTA_TABLE_USERDATA: u16 = 6;
 /// The messages about the table come first: it is there, it is gone, it is new.
 const TABLE_MESSAGES: usize = 3;
+/// The first message of those that are enough where there is no table.
+pub const ANEW: usize = TABLE_MESSAGES - 1;
+/// Where a message has its sequence number, in bytes.
+const SEQUENCE: usize = 8;
 /// `NLM_F_CREATE`
 const CREATE: u16 = 0x400;
 /// `NLM_F_ACK`
@@ -41,7 +45,7 @@ const ACKNOWLEDGE: u16 = 4;
 /// Complete nfnetlink messages, 4-aligned, back to back, without the batch's begin and end.
 #[derive(Debug, Clone, Default)]
 pub struct Messages {
-    /// The messages, sequence numbers 0 and no acknowledgement asked for.
+    /// The messages, without requests for acknowledgement. A transaction numbers those that are not numbered from 1 on.
     pub bytes: Vec<u8>,
     /// One part a message, in the order of the messages.
     pub index: Vec<Part>,
@@ -83,7 +87,19 @@ pub fn messages(program: &Program) -> Messages {
     for (chain, lowered) in program.chains.iter().zip(&chains) {
         builder.rules(chain, lowered, &mut ids);
     }
-    Messages { bytes: builder.writer.bytes, index: builder.index }
+    let mut messages = Messages { bytes: builder.writer.bytes, index: builder.index };
+    number(&mut messages);
+    messages
+}
+
+/// Numbers the messages from 1 on, as a transaction sends them.
+fn number(messages: &mut Messages) {
+    for (number, part) in (1u32..).zip(&messages.index) {
+        if let Some(place) = messages.bytes.get_mut(part.offset + SEQUENCE..).and_then(|bytes| bytes.first_chunk_mut())
+        {
+            *place = number.to_ne_bytes();
+        }
+    }
 }
 
 /// Puts the signature of a program that has been signed since into its messages.

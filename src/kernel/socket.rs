@@ -173,6 +173,27 @@ impl Socket {
         Err(KernelError::Unsettled { asked })
     }
 
+    /// Asks for a listing of what comes and goes at any time, and gives each message to `each`. An interruption means nothing there: a second reading
+    /// would be no truer.
+    ///
+    /// # Errors
+    /// The kernel refuses or loses an answer, or `each` fails.
+    pub(super) fn dump_once(
+        &mut self,
+        asked: &'static str,
+        request: &Request,
+        mut each: impl FnMut(&Message<'_>) -> Result<(), KernelError>,
+    ) -> Result<(), KernelError> {
+        let drained = self.exchange(asked, request, REQUEST | DUMP, |message| {
+            if message.kind == DONE {
+                return Ok(true);
+            }
+            each(message)?;
+            Ok(false)
+        })?;
+        if drained.ended && !drained.lost { Ok(()) } else { Err(KernelError::Silent { asked }) }
+    }
+
     /// Asks for one thing and reads the one message that answers.
     ///
     /// # Errors

@@ -14,8 +14,7 @@ use crate::dump::{live, nat};
 use crate::kernel::conntrack::{self, Statistics};
 use crate::kernel::host::{self, ConntrackTable, local_addresses};
 use crate::kernel::socket::Socket;
-use crate::kernel::sockets::Sockets;
-use crate::kernel::{KernelError, log, table};
+use crate::kernel::{KernelError, log, sockets, table};
 use crate::net::Seconds;
 
 const SYSCTLS: &str = "/proc/sys/net";
@@ -108,7 +107,7 @@ fn usage(socket: &mut Socket, local_ports: (u16, u16)) -> Result<Usage, KernelEr
 /// What listens, with all addresses of a port and a process together.
 fn services() -> Vec<Service> {
     let mut services: BTreeMap<_, Vec<IpAddr>> = BTreeMap::new();
-    for listener in Sockets::read().listeners() {
+    for listener in sockets::listeners() {
         let process = listener.process.map(|process| plain(&process.name));
         let key = (listener.protocol, listener.address.port(), process);
         services.entry(key).or_default().push(listener.address.ip());

@@ -2,14 +2,17 @@
 //!
 //! What cannot be read is absent, never an error: these facts only make checks possible.
 
+mod diag;
+mod proc;
+
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::net::SocketAddr;
 
-use procfs::net::{TcpNetEntries, TcpState, UdpNetEntries};
+use mnl::Bus;
 use procfs::process::{FDTarget, Process, all_processes};
-use procfs::{FromReadSI, current_system_info};
 
+use super::socket::Socket;
 use crate::net::Protocol;
 
 /// A socket that waits for clients: TCP that listens, UDP without a peer.
@@ -45,25 +48,46 @@ pub struct Connection {
     pub peer: SocketAddr,
 }
 
-/// All sockets, as they were at one moment. The kernel's lists are long on a busy host: they are read once.
+/// All sockets that wait or are connected, as they were at one moment. There are many on a busy host: they are read once.
 #[derive(Debug)]
-pub struct Sockets(Vec<Entry>);
+pub struct Sockets(Vec<ByFamily>);
+
+/// The sockets that wait for clients. Where nobody asks for connections the kernel need not look through all of them.
+#[must_use]
+pub fn listeners() -> Vec<Listener> {
+    Sockets::ask(Socket::on(Bus::SockDiag).ok(), Wanted::Waiting).listeners()
+}
 
 impl Sockets {
     /// Reads them.
     #[must_use]
     pub fn read() -> Self {
-        Sockets(entries().collect())
+        Self::through(Socket::on(Bus::SockDiag).ok())
+    }
+
+    /// Reads them through a socket to `NETLINK_SOCK_DIAG`. A protocol about which it tells nothing, as in a kernel without `inet_diag` or its part for the
+    /// protocol, is read from the files in /proc.
+    #[must_use]
+    pub fn through(socket: Option<Socket>) -> Self {
+        Self::ask(socket, Wanted::All)
+    }
+
+    fn ask(mut socket: Option<Socket>, wanted: Wanted) -> Self {
+        let mut read = |protocol| {
+            let answer = socket.as_mut().and_then(|socket| diag::read(socket, protocol, wanted).ok());
+            answer.unwrap_or_else(|| proc::read(protocol, wanted))
+        };
+        Sockets(vec![read(Protocol::TCP), read(Protocol::UDP)])
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.0.iter().flat_map(|family| family.v4.iter().chain(&family.v6))
     }
 
     /// The sockets that wait for clients.
     #[must_use]
     pub fn listeners(&self) -> Vec<Listener> {
-        let is_waiting = |entry: &&Entry| match entry.protocol {
-            Protocol::TCP => entry.listens,
-            _ => entry.peer.ip().is_unspecified(),
-        };
-        let sockets: Vec<&Entry> = self.0.iter().filter(is_waiting).collect();
+        let sockets: Vec<&Entry> = self.entries().filter(|entry| entry.is_waiting()).collect();
         let owners = owners(sockets.iter().map(|socket| socket.inode).collect());
         let by_systemd = ports_of_ssh_socket();
         let listener = |socket: &Entry| {
@@ -82,18 +106,14 @@ impl Sockets {
 
     /// The connections.
     pub fn connections(&self) -> impl Iterator<Item = Connection> + '_ {
-        let is_connected = |entry: &&Entry| match entry.protocol {
-            Protocol::TCP => entry.is_established,
-            _ => !entry.peer.ip().is_unspecified(),
-        };
-        self.0.iter().filter(is_connected).map(Entry::connection)
+        self.entries().filter(|entry| entry.is_connected()).map(Entry::connection)
     }
 
     /// The connections that ancestors of this process hold: the way in of whoever typed the command, be it ssh, telnet or another program. Where an
     /// ancestor's files are hidden, it is left out.
     pub fn connections_of_ancestors(&self) -> impl Iterator<Item = Connection> + '_ {
         let held = held_by_ancestors();
-        self.0.iter().filter(move |entry| entry.is_established && held.contains(&entry.inode)).map(Entry::connection)
+        self.entries().filter(move |entry| entry.is_established && held.contains(&entry.inode)).map(Entry::connection)
     }
 }
 
@@ -114,53 +134,58 @@ fn held_by_ancestors() -> HashSet<u64> {
     held
 }
 
-/// A line of /proc/net/tcp, udp or their IPv6 sisters.
-#[derive(Debug)]
+/// A socket as the kernel tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
     protocol: Protocol,
     local: SocketAddr,
     peer: SocketAddr,
+    /// Of TCP alone, as is the next.
     listens: bool,
     is_established: bool,
     inode: u64,
 }
 
 impl Entry {
+    fn is_waiting(&self) -> bool {
+        match self.protocol {
+            Protocol::TCP => self.listens,
+            _ => self.peer.ip().is_unspecified(),
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        match self.protocol {
+            Protocol::TCP => self.is_established,
+            _ => !self.peer.ip().is_unspecified(),
+        }
+    }
+
     fn connection(&self) -> Connection {
         Connection { protocol: self.protocol, local: self.local, peer: self.peer }
     }
 }
 
-fn entries() -> impl Iterator<Item = Entry> {
-    let path = |file: &str| format!("/proc/thread-self/net/{file}");
-    let tcp = ["tcp", "tcp6"].into_iter().flat_map(move |file| {
-        let entries = TcpNetEntries::from_file(path(file), current_system_info());
-        entries.map(|entries| entries.0).unwrap_or_default()
-    });
-    let udp = ["udp", "udp6"].into_iter().flat_map(move |file| {
-        let entries = UdpNetEntries::from_file(path(file), current_system_info());
-        entries.map(|entries| entries.0).unwrap_or_default()
-    });
-    let tcp = tcp.map(|entry| Entry {
-        protocol: Protocol::TCP,
-        local: canonical(entry.local_address),
-        peer: canonical(entry.remote_address),
-        listens: entry.state == TcpState::Listen,
-        is_established: entry.state == TcpState::Established,
-        inode: entry.inode,
-    });
-    tcp.chain(udp.map(|entry| Entry {
-        protocol: Protocol::UDP,
-        local: canonical(entry.local_address),
-        peer: canonical(entry.remote_address),
-        listens: false,
-        is_established: false,
-        inode: entry.inode,
-    }))
+/// The sockets of one protocol, by the family of the socket: one of IPv6 may have an address of IPv4.
+#[derive(Debug, Default)]
+struct ByFamily {
+    v4: Vec<Entry>,
+    v6: Vec<Entry>,
 }
 
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+/// Which sockets somebody asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Waiting,
+    /// Those that are connected, too.
+    All,
+}
+
+impl Wanted {
+    /// Whether an entry is to be kept: of TCP there are many in other states.
+    fn has(self, entry: &Entry) -> bool {
+        entry.is_waiting() || self == Wanted::All && entry.is_connected()
+    }
 }
 
 struct Owner {

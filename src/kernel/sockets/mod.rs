@@ -10,7 +10,7 @@ use std::fs;
 use std::net::SocketAddr;
 
 use mnl::Bus;
-use procfs::process::{FDTarget, Process, all_processes};
+use procfs::process::{Process, all_processes};
 
 use super::socket::Socket;
 use crate::net::Protocol;
@@ -124,11 +124,7 @@ fn held_by_ancestors() -> HashSet<u64> {
     // Process ids of ancestors are finite, but a process may be replaced while it is looked at.
     for _ in 0..64 {
         let Some(process) = next.ok().filter(|&id| id > 1).and_then(|id| Process::new(id).ok()) else { break };
-        for descriptor in process.fd().into_iter().flatten().flatten() {
-            if let FDTarget::Socket(inode) = descriptor.target {
-                held.insert(inode);
-            }
-        }
+        held.extend(held_by(process.pid));
         next = process.stat().map(|stat| stat.ppid);
     }
     held
@@ -188,6 +184,15 @@ impl Wanted {
     }
 }
 
+/// The sockets that a process holds, by their inodes: one call for each of its files, of which there may be very many.
+fn held_by(process: i32) -> impl Iterator<Item = u64> {
+    let files = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    files.filter_map(|file| {
+        let target = fs::read_link(file.path()).ok()?;
+        target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+    })
+}
+
 struct Owner {
     name: ProcessName,
     is_ssh_server: bool,
@@ -201,8 +206,7 @@ fn owners(wanted: HashSet<u64>) -> HashMap<u64, Owner> {
     }
     // A process may end at any time, and its files may be hidden.
     for process in all_processes().into_iter().flatten().flatten() {
-        for descriptor in process.fd().into_iter().flatten().flatten() {
-            let FDTarget::Socket(inode) = descriptor.target else { continue };
+        for inode in held_by(process.pid) {
             if !wanted.contains(&inode) || owners.get(&inode).is_some_and(|owner| owner.name.id <= process.pid) {
                 continue;
             }

@@ -3,7 +3,9 @@
 //! Names are still names and sets are still `$set`; what they mean is decided in [`crate::policy`]. A leaf that could not
 //! be read is absent here (its diagnostic has been raised), so that later passes can go on and find more.
 
-use crate::net::{AddrRange, AddressPattern, Endpoint, Interface, Name, PacketText, PortSet, Protocol, Seconds};
+use crate::net::{
+    AddrRange, AddressPattern, AddressRanges, Endpoint, Interface, Name, PacketText, PortSet, Protocol, Seconds,
+};
 use crate::source::{Place, Placed};
 
 /// A whole spec, version 1, read from one file or from all files of a directory.
@@ -73,8 +75,8 @@ pub enum SetSpec {
     File {
         /// The `file` value as written.
         path: Placed<String>,
-        /// Its ranges, in the file's order.
-        ranges: Vec<AddrRange>,
+        /// Its ranges, those of each family in the file's order.
+        ranges: AddressRanges,
     },
 }
 

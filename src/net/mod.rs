@@ -15,7 +15,7 @@ mod ports;
 mod protocol;
 mod range;
 
-pub use address::{AddrRange, AddressSet, Family};
+pub use address::{AddrRange, AddressRanges, AddressSet, Family};
 pub use duration::Seconds;
 pub use endpoint::{AddressPattern, Endpoint};
 pub use interface::{Interface, InterfacePattern};

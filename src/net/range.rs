@@ -111,6 +111,14 @@ impl<T: Scalar> RangeSet<T> {
         after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|range| value <= range.1)
     }
 
+    /// Whether all from `start` to `end` is in it, both included.
+    #[must_use]
+    pub fn covers(&self, start: T, end: T) -> bool {
+        // Touching ranges are merged, so one range has to do.
+        let after = self.ranges.partition_point(|range| range.0 <= start);
+        after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|range| end <= range.1)
+    }
+
     /// The first range that the two sets share, if any.
     #[must_use]
     pub fn common(&self, other: &Self) -> Option<(T, T)> {
@@ -211,6 +219,15 @@ mod tests {
             prop_assert_eq!(members(&a.intersection(&b)), common);
             let outside: Vec<u8> = (0..=u8::MAX).filter(|v| !a.contains(*v)).collect();
             prop_assert_eq!(members(&a.complement()), outside);
+        }
+    }
+
+    #[test]
+    fn one_range_covers_or_none() {
+        let set = RangeSet::<u8>::from_ranges([(10, 20), (21, 30), (40, 50)]);
+        for (start, end, covered) in [(10, 30, true), (15, 22, true), (9, 12, false), (25, 31, false), (30, 40, false)]
+        {
+            assert_eq!(set.covers(start, end), covered, "{start}-{end}");
         }
     }
 

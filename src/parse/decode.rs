@@ -6,7 +6,7 @@ use super::reader::{self, Field, Owner, Reader};
 use super::tree::{Shape, Style, Tree};
 use super::{Draft, nat};
 use crate::diagnostic::finding::{empty, given_twice, missing_key, unknown_key, version, word, wrong_shape};
-use crate::net::{AddressPattern, Name, Seconds};
+use crate::net::{AddressPattern, AddressRanges, Name, Seconds};
 use crate::source::{FileId, Place, Placed};
 use crate::spec::{Conntrack, Entry, SetSpec, Spec, Test, Timeout};
 
@@ -182,7 +182,12 @@ fn set(r: &mut Reader<'_, '_>, owner: &Owner<'_>, field: &Field) -> Option<SetSp
         }
         Some(Placed::new(text.to_string(), file.value.at))
     });
-    Some(path.map_or_else(|| SetSpec::Inline(Vec::new()), |path| SetSpec::File { path, ranges: Vec::new() }))
+    Some(
+        path.map_or_else(
+            || SetSpec::Inline(Vec::new()),
+            |path| SetSpec::File { path, ranges: AddressRanges::default() },
+        ),
+    )
 }
 
 fn sizing(r: &mut Reader<'_, '_>, field: &Field, conntrack: &mut Option<Placed<Conntrack>>) {

@@ -13,6 +13,7 @@ use super::report::Report;
 use super::set_file;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::{empty, unreadable};
+use crate::net::AddressRanges;
 use crate::source::{FileId, Place, Placed, Sources, Texts};
 use crate::spec::{Entry, SetSpec};
 
@@ -153,7 +154,7 @@ fn set_ranges(
     path: &Placed<String>,
     sources: &mut Sources,
     report: &mut Report,
-) -> Vec<crate::net::AddrRange> {
+) -> AddressRanges {
     let content = set_file::read(&text);
     if content.is_good() && content.ranges.is_empty() {
         report.add(empty::set_file(&name, path.place));

@@ -16,6 +16,7 @@ mod syntax;
 mod tree;
 
 use std::path::Path;
+use std::thread;
 
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::empty;
@@ -24,6 +25,14 @@ use crate::spec::Spec;
 use files::Folder;
 use reader::Seen;
 use report::Report;
+
+/// More threads than this do not pay: joining what they have read is one thread's work.
+const MOST_PARSERS: usize = 8;
+
+/// How many threads may read one text.
+fn parsers() -> usize {
+    thread::available_parallelism().map_or(1, usize::from).min(MOST_PARSERS)
+}
 
 /// A spec that grows file by file.
 #[derive(Default)]

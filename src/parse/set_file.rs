@@ -1,21 +1,26 @@
 //! The text of a set file: one address, prefix or range a line.
 
+use std::thread;
+
+use super::parsers;
 use super::report::Report;
 use crate::diagnostic::finding::set_file;
-use crate::net::{AddrRange, Invalid, Mistake};
+use crate::net::{AddrRange, AddressRanges, Invalid, Mistake};
 use crate::source::{FileId, Place};
 
 /// Bad lines of one file that are reported one by one.
 const MOST_SHOWN: usize = 20;
 /// Most ranges of one file, so that memory stays bounded.
 const MOST_RANGES: usize = 5_000_000;
+/// A text of fewer bytes is read before threads for its parts would have begun.
+const WORTH_PARTS: usize = 64 * 1024;
 /// Longest line in bytes.
 const LONGEST_LINE: usize = 256;
 
 /// What a set file holds.
 pub(super) struct Content {
     /// Its ranges, in the file's order.
-    pub(super) ranges: Vec<AddrRange>,
+    pub(super) ranges: AddressRanges,
     bad: Vec<(Invalid, usize)>,
     more_bad: usize,
     first_not_shown: usize,
@@ -51,10 +56,45 @@ impl Content {
 
 /// Reads the lines.
 pub(super) fn read(text: &str) -> Content {
-    let mut content = Content { ranges: Vec::new(), bad: Vec::new(), more_bad: 0, first_not_shown: 0, too_long: None };
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut offset = text.len() - body.len();
-    for line in body.split_inclusive('\n') {
+    in_parts(body).unwrap_or_else(|| lines(body, text.len() - body.len()))
+}
+
+/// Reads a large file by several threads, if there is nothing to report: where something stands is for one reader to say.
+fn in_parts(text: &str) -> Option<Content> {
+    let parts = if text.len() < WORTH_PARTS { 1 } else { parsers() };
+    let mut rest = text;
+    let parts: Vec<&str> = (1..parts)
+        .filter_map(|part| {
+            let wanted = (text.len() / parts * part).checked_sub(text.len() - rest.len())?;
+            let end = wanted + rest.as_bytes().get(wanted..)?.iter().position(|&byte| byte == b'\n')? + 1;
+            let (head, tail) = rest.split_at_checked(end)?;
+            rest = tail;
+            Some(head)
+        })
+        .collect();
+    if parts.is_empty() {
+        return None;
+    }
+    let mut contents: Vec<Content> = thread::scope(|scope| {
+        let readers: Vec<_> = parts.into_iter().map(|part| scope.spawn(|| lines(part, 0))).collect();
+        let last = lines(rest, 0);
+        let contents = readers.into_iter().map(|reader| reader.join().ok());
+        contents.chain([Some(last)]).collect::<Option<_>>()
+    })?;
+    let is_good = contents.iter().all(Content::is_good);
+    let mut all = contents.drain(..).reduce(|mut all, more| {
+        all.ranges.append(&more.ranges);
+        all
+    });
+    all.take_if(|all| is_good && all.ranges.len() <= MOST_RANGES)
+}
+
+/// Reads the lines of a text that begins at `offset` in its file, in bytes.
+fn lines(text: &str, mut offset: usize) -> Content {
+    let ranges = AddressRanges::default();
+    let mut content = Content { ranges, bad: Vec::new(), more_bad: 0, first_not_shown: 0, too_long: None };
+    for line in text.split_inclusive('\n') {
         let start = offset;
         offset += line.len();
         let value = line.split('#').next().unwrap_or("").trim_end();
@@ -95,6 +135,8 @@ fn item(text: &str) -> Result<AddrRange, Invalid> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]
@@ -102,8 +144,27 @@ mod tests {
         let content =
             read("\u{feff}# head\r\n192.0.2.1 # why\r\n\r\n\t192.0.2.0/24\n192.0.2.1-192.0.2.9\n2001:db8::/32");
         assert!(content.is_good());
-        let shown: Vec<String> = content.ranges.iter().map(ToString::to_string).collect();
-        assert_eq!(shown, ["192.0.2.1", "192.0.2.0/24", "192.0.2.1-192.0.2.9", "2001:db8::/32"]);
+        let mut expected = AddressRanges::default();
+        for range in ["192.0.2.1", "192.0.2.0/24", "192.0.2.1-192.0.2.9", "2001:db8::/32"] {
+            expected.push(range.parse().unwrap());
+        }
+        assert_eq!(content.ranges, expected);
+    }
+
+    #[test]
+    fn large_files_are_read_in_parts_that_are_the_whole() {
+        let line = |at: u32| match at % 3 {
+            0 => format!("{} # {at}\n", Ipv4Addr::from_bits(at)),
+            1 => format!("2001:db8::{at:x}\n"),
+            _ => format!("{0}-{0}\r\n", Ipv4Addr::from_bits(at)),
+        };
+        let text: String = (1..20_000).map(line).collect();
+        let whole = lines(&text, 0);
+        assert!(in_parts(&text).is_none_or(|parts| parts.ranges == whole.ranges));
+        assert_eq!((read(&text).ranges, whole.ranges.len()), (whole.ranges, 19_999));
+        let bad = format!("{text}nonsense\n");
+        assert!(in_parts(&bad).is_none());
+        assert_eq!(read(&bad).bad.first().map(|(_, start)| *start), Some(text.len()));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod pieces;
 
 use std::cell::Cell;
 
+use super::parsers;
 use super::report::Report;
 use crate::source::{FileId, Place};
 use build::Builder;
@@ -94,7 +95,7 @@ pub(super) enum Shape<'t> {
 impl<'t> Tree<'t> {
     /// Reads a whole file. `None` after a mistake that ends the file, which is in the report then.
     pub(super) fn build(text: &'t str, file: FileId, report: &mut Report) -> Option<Tree<'t>> {
-        let cuts = if text.len() < WORTH_CUTTING { Vec::new() } else { pieces::cuts(text, pieces::parsers()) };
+        let cuts = if text.len() < WORTH_CUTTING { Vec::new() } else { pieces::cuts(text, parsers()) };
         pieces::build(text, file, &cuts).or_else(|| Tree::build_within(MOST_NODES, text, file, report))
     }
 

@@ -13,8 +13,6 @@ use super::{Kind, MOST_NODES, NONE, Node, Tree};
 use crate::parse::report::Report;
 use crate::source::FileId;
 
-/// More threads than this do not pay: joining their pieces is one thread's work.
-const MOST_PARSERS: usize = 8;
 /// In so many lines behind a desired cut, the least indented one is taken for the start of an entry.
 const LINES: usize = 200;
 
@@ -25,11 +23,6 @@ pub(super) struct Cut {
     at: usize,
     /// Blanks before the key: none before the spec's own.
     indent: usize,
-}
-
-/// How many threads may read.
-pub(super) fn parsers() -> usize {
-    thread::available_parallelism().map_or(1, usize::from).min(MOST_PARSERS)
 }
 
 /// Where to cut a text, so that `parsers` threads have about as much to read each. It is a guess: [`build`] finds out whether it was right.

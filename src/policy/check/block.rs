@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::block_too_wide;
-use crate::net::AddrRange;
+use crate::net::{AddrRange, AddressSet};
 use crate::policy::model::Policy;
 use crate::policy::sets::Addresses;
 use crate::spec::Spec;
@@ -27,8 +27,9 @@ pub(super) fn check(spec: &Spec, policy: &Policy) -> Vec<Diagnostic> {
 
 /// Whether all of `range` is among `addresses`.
 fn covers(policy: &Policy, addresses: Addresses, range: AddrRange) -> bool {
-    policy
-        .sets
-        .ranges(addresses, range.family())
-        .is_some_and(|ranges| ranges.iter().any(|r| r.first() <= range.first() && range.last() <= r.last()))
+    match addresses {
+        Addresses::Any => false,
+        Addresses::Range(all) => AddressSet::from_iter([all]).covers(range),
+        Addresses::Set(id) => policy.sets.get(id).covers(range),
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Diagnostic, finding};
-use crate::net::{AddrRange, AddressPattern, AddressSet, Name};
+use crate::net::{AddressPattern, AddressRanges, AddressSet, Name};
 use crate::policy::sets::{AddressSets, Addresses};
 use crate::source::{Place, Placed};
 use crate::spec::{Entry, SetSpec};
@@ -27,12 +27,12 @@ struct Open<'a> {
     /// The item to look at next.
     next: usize,
     /// What the items before it hold.
-    ranges: Vec<AddrRange>,
+    ranges: AddressRanges,
 }
 
 impl<'a> Open<'a> {
     fn new(entry: &'a Entry<SetSpec>) -> Self {
-        Open { entry, next: 0, ranges: Vec::new() }
+        Open { entry, next: 0, ranges: AddressRanges::default() }
     }
 }
 
@@ -75,7 +75,7 @@ impl<'a> Resolver<'a> {
                 continue;
             }
             let name = &top.entry.name.value;
-            let content: AddressSet = top.ranges.into_iter().collect();
+            let content: AddressSet = top.ranges.into();
             let resolved = (!content.is_empty()).then(|| Addresses::Set(self.sets.intern(name.as_str(), content)));
             self.done.insert(name, resolved);
             path.remove(name);
@@ -87,7 +87,7 @@ impl<'a> Resolver<'a> {
     fn proceed(&mut self, top: &mut Open<'a>, path: &HashSet<&'a Name>) -> Option<&'a Entry<SetSpec>> {
         let items = match &top.entry.value {
             SetSpec::File { ranges, .. } => {
-                top.ranges.extend(ranges);
+                top.ranges.append(ranges);
                 return None;
             }
             SetSpec::Inline(items) => items,
@@ -110,7 +110,7 @@ impl<'a> Resolver<'a> {
         None
     }
 
-    fn item(&mut self, item: &Placed<AddressPattern>, into: &mut Vec<AddrRange>) {
+    fn item(&mut self, item: &Placed<AddressPattern>, into: &mut AddressRanges) {
         match &item.value {
             AddressPattern::Range(range) => into.push(*range),
             AddressPattern::Any => self.diagnostics.push(finding::set_of_sets::star(item.place)),
@@ -125,7 +125,7 @@ impl<'a> Resolver<'a> {
                         }
                         return;
                     }
-                    into.extend(set.ranges(crate::net::Family::V4).chain(set.ranges(crate::net::Family::V6)));
+                    into.append_set(set);
                 }
             }
         }
@@ -162,11 +162,11 @@ impl<'a> Resolver<'a> {
             }
             return self.pattern(&alone.value, alone.place);
         }
-        let mut ranges = Vec::new();
+        let mut ranges = AddressRanges::default();
         for item in items {
             self.item(item, &mut ranges);
         }
-        let set: AddressSet = ranges.into_iter().collect();
+        let set: AddressSet = ranges.into();
         (!set.is_empty()).then(|| Addresses::Set(self.sets.intern(label, set)))
     }
 }

@@ -1,9 +1,9 @@
 //! The way of the data, read aloud: read, resolve, lower.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
@@ -21,7 +21,7 @@ pub struct Compiled {
     /// What it means.
     pub policy: Policy,
     /// The rules, once somebody has asked for them.
-    ruleset: OnceCell<Ruleset>,
+    ruleset: OnceLock<Ruleset>,
     /// The spec's first file as a whole, for what no single token says.
     pub whole: Place,
     /// The spec's files.
@@ -104,7 +104,7 @@ fn finish(sources: Sources, spec: Option<Spec>, mut diagnostics: Vec<Diagnostic>
     diagnostics.sort_by_key(|found| found.labels.first().map(|label| (label.place, found.finding.code)));
     let sound = !diagnostics.iter().any(Diagnostic::is_error);
     let compiled = spec.files.first().filter(|_| sound).map(|&whole| Compiled {
-        ruleset: OnceCell::new(),
+        ruleset: OnceLock::new(),
         whole,
         files: spec.files.iter().map(|place| place.file).collect(),
         hash: hash(&sources),

@@ -28,6 +28,8 @@ pub struct Journal {
     pub account: Account,
     /// Whether the account was about another network namespace of this boot when the journal was opened: what it can undo is not this one's.
     pub is_foreign: bool,
+    /// The number of the apply whose texts have been written ahead.
+    ahead: Option<u64>,
     _lock: Lock,
 }
 
@@ -92,7 +94,7 @@ impl Journal {
         let lock = directory.lock(patience)?;
         let account = directory.account()?.unwrap_or_default();
         let is_foreign = KernelLife::here().is_elsewhere(&account.kernel);
-        let journal = Journal { directory, account, is_foreign, _lock: lock };
+        let journal = Journal { directory, account, is_foreign, ahead: None, _lock: lock };
         journal.is_of_this_namespace()?;
         Ok(journal)
     }
@@ -104,7 +106,7 @@ impl Journal {
     pub fn instead_of_damaged(directory: Directory, account: Account, patience: Duration) -> Result<Self, StateError> {
         let lock = directory.lock(patience)?;
         directory.set_account_aside()?;
-        let journal = Journal { directory, account, is_foreign: false, _lock: lock };
+        let journal = Journal { directory, account, is_foreign: false, ahead: None, _lock: lock };
         journal.directory.write_account(&journal.account, "", "")?;
         Ok(journal)
     }
@@ -118,20 +120,40 @@ impl Journal {
         Ok(())
     }
 
+    /// The number of the apply that is under way, or else of the next one.
+    fn next_number(&self) -> u64 {
+        let before = self.account.before.as_ref().map_or(0, |before| before.number);
+        before.max(self.account.number) + u64::from(self.account.stage != Stage::Loading)
+    }
+
+    /// Writes the texts of an apply before it has begun: whatever is still to be made ready for it need not wait for the disk. No account speaks of
+    /// them yet.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn write_ahead(&mut self, texts: &Texts) -> Result<(), StateError> {
+        let number = self.next_number();
+        self.directory.reserve()?;
+        self.directory.write_json(&texts_file(number), texts, "texts-half")?;
+        self.ahead = Some(number);
+        crash::point("texts-written");
+        Ok(())
+    }
+
     /// Writes down all that is needed to undo an apply, then that it is about to happen, and gives its number.
     ///
     /// # Errors
     /// Something cannot be written; nothing has changed.
     pub fn begin(&mut self, intent: &Intent<'_>) -> Result<u64, StateError> {
+        let number = self.next_number();
+        if self.ahead != Some(number) {
+            self.write_ahead(intent.texts)?;
+        }
         // A second attempt has the account from before the first.
         let before = match self.account.before.take() {
             Some(before) => *before,
             None => self.account.clone(),
         };
-        let number = before.number.max(self.account.number) + u64::from(self.account.stage != Stage::Loading);
-        self.directory.reserve()?;
-        self.directory.write_json(&texts_file(number), intent.texts, "texts-half")?;
-        crash::point("texts-written");
         let previous = self.previous(intent, &before, number)?;
         crash::point("previous-written");
         let applied = Applied {
@@ -226,7 +248,12 @@ impl Journal {
 
     /// The apply did not happen. Where that cannot be written, the next command will find out from the kernel.
     pub fn abandon(&mut self) {
-        let Some(before) = self.account.before.take() else { return };
+        let Some(before) = self.account.before.take() else {
+            if self.ahead.is_some() {
+                self.directory.tidy(&self.account);
+            }
+            return;
+        };
         self.account = Account { number: self.account.number, ..*before };
         if self.directory.write_account(&self.account, "", "").is_ok() {
             self.directory.tidy(&self.account);

@@ -1,5 +1,7 @@
 //! `fwc apply` and `fwc remove`: what they change, what they leave, what they say.
 
+use std::path::Path;
+
 use fwc::kernel::messages::{Messages, Part, Subject};
 use fwc::kernel::socket::Socket;
 use fwc::kernel::transaction::Transaction;
@@ -49,6 +51,23 @@ fn what_is_not_there_is_not_deleted() {
     assert_eq!(bytes(), bare + 2 * (20 + 8) + 8);
     namespace.write_nft("delete table inet fwc");
     assert_eq!(bytes(), bare);
+}
+
+/// The texts are written before the host has been looked at.
+#[test]
+fn what_a_refused_apply_wrote_ahead_is_taken_away() {
+    let namespace = Namespace::new("refused");
+    let texts = || {
+        let directory = Path::new(namespace.state_dir()).join("netns").join(namespace.name());
+        let files = std::fs::read_dir(directory).expect("a state directory").flatten();
+        files.filter(|file| file.file_name().to_string_lossy().starts_with("spec-")).count()
+    };
+    ended(try_apply(&namespace, &Spec::new(WEB), &[]), 0);
+    assert_eq!(texts(), 1);
+    namespace.write_nft("table ip nat { chain c { type nat hook postrouting priority 100; masquerade; }; }");
+    let ran = ended(try_apply(&namespace, &Spec::new(ODD), &[]), 1);
+    assert!(ran.stderr.contains("FWC302"), "{ran}");
+    assert_eq!(texts(), 1);
 }
 
 #[test]

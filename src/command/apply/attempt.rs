@@ -1,6 +1,8 @@
 //! Looking at the host and loading, again and again until the ruleset holds still in between.
 
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread;
 
 use super::report::{Confirm, Report};
 use crate::cli::ApplyArgs;
@@ -59,17 +61,24 @@ enum Look {
 impl Run<'_> {
     /// Loads, and gives what the last look at the host found.
     pub(super) fn load(&self, sandbox: Option<&Sandbox>, found: &mut Vec<Diagnostic>) -> Result<Ended, Diagnostic> {
-        let prepared = load::prepare(self.compiled)?;
         let mut socket = host::socket()?;
         if let Some(sandbox) = sandbox {
+            let prepared = load::prepare(self.compiled)?;
             sandbox.load(&prepared, &mut socket)?;
             return Ok(Ended::Done(Box::new(Report::new("checked in a sandbox", self.compiled, &prepared, 1))));
         }
         if self.arguments.dry_run {
-            return self.try_out(&prepared, &mut socket, found);
+            return self.try_out(&load::prepare(self.compiled)?, &mut socket, found);
         }
-        let wanted = self.wanted(&prepared);
-        let Some(undoable) = Undoable::open(&wanted, &mut socket, found)? else { return Ok(Ended::Refused) };
+        let wanted = self.wanted();
+        // The one works, the other mostly waits for the disk.
+        let (prepared, undoable) = thread::scope(|scope| {
+            let preparing = scope.spawn(|| load::prepare(self.compiled));
+            let undoable = Undoable::open(&wanted, &mut socket, found);
+            (preparing.join().unwrap_or_else(|panic| resume_unwind(panic)), undoable)
+        });
+        let Some(undoable) = undoable? else { return Ok(Ended::Refused) };
+        let prepared = prepared?;
         let mut work = Work { prepared: &prepared, socket: &mut socket, undoable, sized: Sized::default() };
         let ended = self.attempts(&mut work, found);
         if !matches!(ended, Ok(Ended::Done(_))) {
@@ -136,7 +145,7 @@ impl Run<'_> {
         if self.refused(found) {
             return Ok(Look::Refused);
         }
-        if !work.undoable.begin(generation, &work.sized.former_with(&sizes), work.socket)? {
+        if !work.undoable.begin(generation, &work.prepared.identity(), &work.sized.former_with(&sizes), work.socket)? {
             return Ok(Look::Changed);
         }
         work.sized.set(&sizes)?;
@@ -192,13 +201,12 @@ impl Run<'_> {
         Ok(Ended::Done(Box::new(report)))
     }
 
-    fn wanted(&self, prepared: &Prepared) -> Wanted<'_> {
+    fn wanted(&self) -> Wanted<'_> {
         let planned = self.planned.as_ref().map(|plan| Path::new(plan.spec.as_str()));
         Wanted {
             spec: planned.unwrap_or(&self.arguments.spec),
             spec_sha256: &self.compiled.hash,
             texts: &self.texts,
-            identity: prepared.identity(),
             within: self.arguments.confirm_within.map(|within| within.0),
             netns: self.arguments.netns.as_deref(),
             at_boot: self.arguments.confirmed,

@@ -54,8 +54,6 @@ pub(crate) struct Wanted<'a> {
     /// SHA-256 of the texts.
     pub(crate) spec_sha256: &'a str,
     pub(crate) texts: &'a Texts,
-    /// What the table will be.
-    pub(crate) identity: String,
     /// In how many seconds it has to be confirmed.
     pub(crate) within: Option<u32>,
     pub(crate) netns: Option<&'a str>,
@@ -146,7 +144,7 @@ pub(crate) fn netns_words(netns: Option<&str>) -> String {
 }
 
 impl<'a> Undoable<'a> {
-    /// Opens the journal. An apply that is pending ends in a diagnostic among `found`, which refuses.
+    /// Opens the journal and writes the texts. An apply that is pending ends in a diagnostic among `found`, which refuses.
     pub(crate) fn open(
         wanted: &'a Wanted<'a>,
         socket: &mut Socket,
@@ -165,18 +163,21 @@ impl<'a> Undoable<'a> {
             found.push(pending::report(&applied.spec, &clock::date(waits.until), waits.left().as_secs(), &netns));
             return Ok(None);
         }
+        let mut journal = journal;
+        journal.write_ahead(wanted.texts).map_err(|error| failure(&error, "nothing was loaded"))?;
         Ok(Some(Undoable { journal, wanted, armed: false, base: Base::Unknown, kept: None }))
     }
 
     /// Makes an apply on the ruleset of this generation undoable; false when that ruleset is gone already.
-    /// `sizes` are the former values of settings that the apply changes: a rollback writes them back.
+    /// `identity` is what the table will be; `sizes` are the former values of settings that the apply changes: a rollback writes them back.
     pub(crate) fn begin(
         &mut self,
         decided_at: Generation,
+        identity: &str,
         sizes: &sizing::Former,
         socket: &mut Socket,
     ) -> Result<bool, Diagnostic> {
-        let begun = self.try_begin(decided_at, sizes, socket);
+        let begun = self.try_begin(decided_at, identity, sizes, socket);
         if begun.is_err() {
             self.journal.abandon();
         }
@@ -186,6 +187,7 @@ impl<'a> Undoable<'a> {
     fn try_begin(
         &mut self,
         decided_at: Generation,
+        identity: &str,
         sizes: &sizing::Former,
         socket: &mut Socket,
     ) -> Result<bool, Diagnostic> {
@@ -203,7 +205,7 @@ impl<'a> Undoable<'a> {
         let intent = Intent {
             spec: &wanted.spec.display().to_string(),
             spec_sha256: wanted.spec_sha256,
-            identity: &wanted.identity,
+            identity,
             texts: wanted.texts,
             former: standing,
             sizing: Sizing::of(sizes),

@@ -32,7 +32,7 @@ pub(crate) struct Undoable<'a> {
     journal: Journal,
     wanted: &'a Wanted<'a>,
     armed: bool,
-    /// The table that stands there.
+    /// The table that stands there; until [`Undoable::begin`] the one that most likely does.
     base: Base,
     /// The checksum of the loaded messages, where they are on the disk.
     kept: Option<String>,
@@ -144,7 +144,7 @@ pub(crate) fn netns_words(netns: Option<&str>) -> String {
 }
 
 impl<'a> Undoable<'a> {
-    /// Opens the journal and writes the texts. An apply that is pending ends in a diagnostic among `found`, which refuses.
+    /// Opens the journal, writes the texts, and reads what is remembered of the table. An apply that is pending ends in a diagnostic among `found`, which refuses.
     pub(crate) fn open(
         wanted: &'a Wanted<'a>,
         socket: &mut Socket,
@@ -152,7 +152,7 @@ impl<'a> Undoable<'a> {
     ) -> Result<Option<Self>, Diagnostic> {
         // Who may not load hears of that first: netfilter answers no question without CAP_NET_ADMIN (`nfnetlink_rcv`). A transaction that is only
         // looked at would tell too, but the kernel waits for all readers of rules before it throws one away, which takes 10 ms and more.
-        socket.generation().map_err(|error| match error.is_permission() {
+        let now = socket.generation().map_err(|error| match error.is_permission() {
             true => load::refusal(&TransactionError::NotPermitted, 1),
             false => kernel_failure(&error),
         })?;
@@ -165,7 +165,11 @@ impl<'a> Undoable<'a> {
         }
         let mut journal = journal;
         journal.write_ahead(wanted.texts).map_err(|error| failure(&error, "nothing was loaded"))?;
-        Ok(Some(Undoable { journal, wanted, armed: false, base: Base::Unknown, kept: None }))
+        // The decoding of a large table takes long, and what stands there is mostly what fwc has loaded.
+        let remembered = journal.account.remembered().filter(|remembered| remembered.generation == now.0);
+        let likely = remembered.and_then(|remembered| journal.directory.kept(remembered));
+        let base = likely.map_or(Base::Unknown, |kept| Base::Known(Box::new(kept)));
+        Ok(Some(Undoable { journal, wanted, armed: false, base, kept: None }))
     }
 
     /// Makes an apply on the ruleset of this generation undoable; false when that ruleset is gone already.
@@ -226,7 +230,13 @@ impl<'a> Undoable<'a> {
         let failed = |error: KernelError| kernel_failure(&error);
         let (account, directory) = (&self.journal.account, &self.journal.directory);
         let known = account.known_at(decided_at, socket).map_err(failed)?;
-        let base = known.and_then(|remembered| directory.kept(remembered));
+        let likely = match std::mem::take(&mut self.base) {
+            Base::Known(kept) => Some(*kept),
+            Base::Nothing | Base::Unknown => None,
+        };
+        let base = known.and_then(|remembered| {
+            likely.filter(|kept| kept.remembered == *remembered).or_else(|| directory.kept(remembered))
+        });
         let base = match base {
             Some(base) if base.messages.bytes.len() > SMALL => {
                 let remembered = base.remembered.clone();

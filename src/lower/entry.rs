@@ -3,9 +3,7 @@
 //! What decides tracking is the same in both directions: the request leg has the server's endpoint as its destination, the reply leg as its
 //! source, and a client's `local_ports` stand on the other side. So the legs are untracked together by construction.
 
-use std::sync::Arc;
-
-use crate::net::{Family, PortSet};
+use crate::net::{Family, Interfaces, PortSet};
 use crate::policy::{Addresses, Entry, EntryId, Role, Server, Transport};
 use crate::ruleset::{Leg, Match, Origin, Payload};
 
@@ -30,8 +28,8 @@ pub(super) fn accepted(entry: &Entry, server: &Server, leg: Leg) -> Match {
     match leg {
         Leg::Request => {
             let interfaces = match &entry.role {
-                Role::Service { interfaces, .. } => Arc::clone(interfaces),
-                Role::Client { .. } | Role::Forward { .. } => Arc::from([]),
+                Role::Service { interfaces, .. } => interfaces.clone(),
+                Role::Client { .. } | Role::Forward { .. } => Interfaces::default(),
             };
             Match { family, interfaces, source: peers, destination: server.addresses, payload, ..Match::default() }
         }

@@ -33,7 +33,7 @@ pub fn lower(policy: &Policy) -> Ruleset {
 }
 
 fn owner(entry: &Entry) -> Owner {
-    Owner { section: entry.role.section(), name: entry.name.to_string(), place: entry.place }
+    Owner { section: entry.role.section(), name: entry.name.clone(), place: entry.place }
 }
 
 /// The entries with this tracking, with their ids.

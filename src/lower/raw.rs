@@ -1,7 +1,5 @@
 //! The raw table: what is dropped first of all, and what is not tracked.
 
-use std::sync::Arc;
-
 use super::{entries, entry, host, rule};
 use crate::net::Family;
 use crate::policy::{Addresses, Entry, Policy, Role, Server};
@@ -82,7 +80,7 @@ fn own_access(policy: &Policy) -> Vec<Rule> {
         .flat_map(|(id, item)| item.servers.iter().map(move |server| (id, item, server)))
         .map(|(id, item, server)| {
             let leg = entry::by_endpoint(item, server, Leg::Request);
-            let matching = Match { interfaces: Arc::clone(&lo.matching.interfaces), ..leg };
+            let matching = Match { interfaces: lo.matching.interfaces.clone(), ..leg };
             rule(matching, Action::Notrack, entry::origin(id, server, Leg::Request))
         })
         .collect()

@@ -1,7 +1,7 @@
 //! Addresses of a rule as conditions: written in place, or looked up in a set of their own.
 
 use super::Planner;
-use crate::backend::nft::program::{Condition, Elements, Field, Selector, Set, SetId, Side};
+use crate::backend::nft::program::{Condition, Elements, Selector, Set, SetId, Side};
 use crate::net::{AddrRange, Family, Scalar};
 use crate::policy::{AddressSetId, Addresses};
 
@@ -60,8 +60,7 @@ impl Planner<'_> {
             let Some(elements) = elements else { continue };
             let kind = if both && interval { "_ranges" } else { "" };
             let name = self.names.unique(&format!("{label}{kind}{}", suffix(Some(family))));
-            let key = vec![Field::Address(family)];
-            ids.push(self.add(Set { name, key, interval, counted: false, elements, place: None }));
+            ids.push(self.add(Set { name, interval, counted: false, elements, place: None }));
         }
         self.addresses.insert((id, family), ids.clone());
         ids

@@ -1,14 +1,16 @@
 //! The elements of a class, and the sets that hold them.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::slice;
 
 use super::addresses::suffix;
-use super::entries::{Base, Class, Item, Keyed, Kind, sides};
+use super::entries::{Base, Class, Item, Keyed, Kind, Restriction, sides};
 use super::{Planner, disjoint};
-use crate::backend::nft::program::{Direction, Element, Elements, Field, Selector, Set, SetId, Value};
+use crate::backend::nft::keys::{Keys, Value};
+use crate::backend::nft::program::{Direction, Elements, Field, Selector, Set, SetId};
 use crate::net::{AddrRange, Family, Interface, PortSet, Protocol};
-use crate::policy::Addresses;
+use crate::policy::{AddressSets, Addresses, EntryId};
 use crate::ruleset::{Action, Hook, Leg, Locality};
 
 /// Which fields a key has besides the protocol and the server's ports.
@@ -20,30 +22,50 @@ struct Shape {
     peer_ports: bool,
 }
 
+/// The keys of one shape.
+struct Shaped {
+    selectors: Vec<Selector>,
+    /// Keys of single values.
+    exact: Keys,
+    /// Keys with a range among their values.
+    ranges: Keys,
+}
+
+impl Shaped {
+    fn new(selectors: Vec<Selector>) -> Self {
+        let fields: Vec<Field> = selectors.iter().map(|&selector| field(selector)).collect();
+        Shaped { selectors, exact: Keys::new(fields.clone(), false), ranges: Keys::new(fields, true) }
+    }
+
+    fn push<'v>(&mut self, values: impl Iterator<Item = Value<'v>> + Clone, owner: EntryId) {
+        let is_exact = values.clone().all(|value| value.is_single());
+        let keys = if is_exact { &mut self.exact } else { &mut self.ranges };
+        keys.push(values, owner);
+    }
+}
+
 impl Planner<'_> {
     /// The class's endpoints as sets, with the family of the rules that look them up.
     pub(super) fn keyed(&mut self, hook: Hook, base: Base, class: &Class<'_>) -> Vec<Keyed> {
-        let mut shapes: BTreeMap<Shape, Vec<Element>> = BTreeMap::new();
+        let mut shapes: BTreeMap<Shape, Shaped> = BTreeMap::new();
         for item in &class.items {
-            self.elements(base, class, item, &mut shapes);
+            self.elements(hook, base, class, item, &mut shapes);
         }
         let mut keyed = Vec::new();
-        for (shape, elements) in shapes {
-            let selectors = selectors(hook, base, shape);
-            let (exact, ranges): (Vec<Element>, Vec<Element>) =
-                elements.into_iter().partition(|element| element.key.iter().all(Value::is_single));
-            let layers =
-                [(false, once(exact))].into_iter().chain(disjoint::layers(ranges).into_iter().map(|l| (true, l)));
-            for (interval, elements) in layers.filter(|(_, elements)| !elements.is_empty()) {
+        for (shape, Shaped { selectors, exact, ranges }) in shapes {
+            let layers = disjoint::layers(&ranges);
+            let exact = Some(exact.once()).filter(|keys| !keys.is_empty());
+            for (interval, keys) in
+                exact.map(|keys| (false, keys)).into_iter().chain(layers.into_iter().map(|l| (true, l)))
+            {
                 let wish = self.wish(base, class, shape, interval);
                 let place = match class.items.as_slice() {
-                    [only] => Some(only.place),
+                    [only] => only.place(),
                     _ => None,
                 };
-                let key = selectors.iter().map(|&selector| field(selector)).collect();
                 let counted = base.action == Action::Accept;
-                let elements = Elements::Keys(elements);
-                let set = self.shared(&wish, Set { name: String::new(), key, interval, counted, elements, place });
+                let elements = Elements::Keys(keys);
+                let set = self.shared(&wish, Set { name: String::new(), interval, counted, elements, place });
                 for family in self.rule_families(base, class, shape) {
                     keyed.push(Keyed { set, selectors: selectors.clone(), counted, family });
                 }
@@ -58,50 +80,56 @@ impl Planner<'_> {
         if let Some(family) = shape.server.or(shape.peer).or(base.family) {
             return vec![Some(family)];
         }
-        if asked.peer == Addresses::Any && asked.server == Addresses::Any {
+        if *asked.peer == Addresses::Any && *asked.server == Addresses::Any {
             return vec![None];
         }
         let sets = &self.ruleset.sets;
-        let both = |family: &Family| sets.has(asked.peer, *family) && sets.has(asked.server, *family);
+        let both = |family: &Family| sets.has(*asked.peer, *family) && sets.has(*asked.server, *family);
         Family::BOTH.into_iter().filter(both).map(Some).collect()
     }
 
     /// Multiplies an item out.
-    fn elements(&self, base: Base, class: &Class<'_>, item: &Item<'_>, shapes: &mut BTreeMap<Shape, Vec<Element>>) {
+    fn elements(
+        &self,
+        hook: Hook,
+        base: Base,
+        class: &Class<'_>,
+        item: &Item<'_>,
+        shapes: &mut BTreeMap<Shape, Shaped>,
+    ) {
         let sets = &self.ruleset.sets;
-        let peer = if class.wide { item.restriction.peer } else { Addresses::Any };
-        let interfaces: &[Interface] = if class.wide { item.restriction.interfaces } else { &[] };
-        let peer_ports = if class.wide { item.restriction.peer_ports } else { None };
-        let any = item.server == Addresses::Any && peer == Addresses::Any;
+        let asked = if class.wide { item.restriction() } else { Restriction::NONE };
+        let server = item.keyed_server();
+        let any = *server == Addresses::Any && *asked.peer == Addresses::Any;
         let families: &[Option<Family>] = if any { &[None] } else { &[Some(Family::V4), Some(Family::V6)] };
         for &family in families {
             let fits = |family| {
                 base.family.is_none_or(|only| only == family)
-                    && sets.has(class.restriction.peer, family)
-                    && sets.has(class.restriction.server, family)
+                    && sets.has(*class.restriction.peer, family)
+                    && sets.has(*class.restriction.server, family)
                     && item.protocol.exists_in(family)
             };
             if !family.map_or_else(|| Family::BOTH.into_iter().any(fits), fits) {
                 continue;
             }
-            let ranges = |addresses| family.and_then(|family| sets.ranges(addresses, family));
-            let (peers, servers) = (ranges(peer), ranges(item.server));
+            let ranges = |addresses| family.and_then(|family| ranges(sets, addresses, family));
+            let (peers, servers) = (ranges(asked.peer), ranges(server));
             let shape = Shape {
-                interface: !interfaces.is_empty(),
+                interface: !asked.interfaces.is_empty(),
                 peer: family.filter(|_| peers.is_some()),
                 server: family.filter(|_| servers.is_some()),
-                peer_ports: peer_ports.is_some(),
+                peer_ports: asked.peer_ports.is_some(),
             };
             let columns = Columns {
-                interfaces: Some(interfaces).filter(|list| !list.is_empty()),
+                interfaces: Some(asked.interfaces).filter(|list| !list.is_empty()),
                 peers: peers.as_deref(),
                 servers: servers.as_deref(),
                 protocol: item.protocol,
-                peer_ports: peer_ports.map(PortSet::ranges),
-                ports: item.ports.map(PortSet::ranges),
+                peer_ports: asked.peer_ports.map(PortSet::ranges),
+                ports: item.ports().map(PortSet::ranges),
             };
-            let comment = self.comment(item.entry);
-            columns.multiply(&comment, shapes.entry(shape).or_default());
+            let shaped = shapes.entry(shape).or_insert_with(|| Shaped::new(selectors(hook, base, shape)));
+            columns.multiply(item.entry, shaped);
         }
     }
 
@@ -111,10 +139,10 @@ impl Planner<'_> {
             set.name = self.names.unique(wish);
             return self.add(set);
         }
-        let known = self.shared.entry((set.key.clone(), set.elements.len())).or_default();
+        let known = self.shared.entry((set.key().to_vec(), set.elements.len())).or_default();
         let same = |id: &&SetId| {
             let other = self.sets.get(id.0);
-            other.is_some_and(|other| other.interval == set.interval && other.elements == set.elements)
+            other.is_some_and(|other| other.elements.is_same(&set.elements, &self.owner_names))
         };
         if let Some(&same) = known.iter().find(same) {
             return same;
@@ -164,7 +192,7 @@ impl Planner<'_> {
         let peer_word = if base.leg == Leg::Request { "from" } else { "to" };
         let mut text = String::new();
         let sets = &self.ruleset.sets;
-        for (word, addresses) in [(peer_word, asked.peer), ("at", asked.server)] {
+        for (word, addresses) in [(peer_word, *asked.peer), ("at", *asked.server)] {
             match addresses {
                 Addresses::Any => {}
                 // A list that an entry has for itself bears the entry's name.
@@ -196,34 +224,33 @@ struct Columns<'a> {
 
 impl Columns<'_> {
     /// Appends an element for each combination.
-    fn multiply(&self, comment: &Arc<str>, to: &mut Vec<Element>) {
-        let there = [
-            self.interfaces.is_some(),
-            self.peers.is_some(),
-            self.servers.is_some(),
-            true,
-            self.peer_ports.is_some(),
-            self.ports.is_some(),
-        ];
-        let fields = there.into_iter().filter(|there| *there).count();
+    fn multiply(&self, owner: EntryId, to: &mut Shaped) {
+        let protocol = Some(Value::Protocol(self.protocol));
         for interface in each(self.interfaces) {
+            let interface = interface.map(|name| Value::Interface(name.as_str()));
             for peer in each(self.peers) {
+                let peer = peer.map(|range| Value::Addresses(*range));
                 for server in each(self.servers) {
+                    let server = server.map(|range| Value::Addresses(*range));
                     for peer_port in each(self.peer_ports) {
+                        let peer_port = peer_port.map(|(first, last)| Value::Ports(*first, *last));
                         for port in each(self.ports) {
-                            let mut key = Vec::with_capacity(fields);
-                            key.extend(interface.map(|name| Value::Interface(name.clone())));
-                            key.extend(peer.map(|range| Value::Addresses(*range)));
-                            key.extend(server.map(|range| Value::Addresses(*range)));
-                            key.push(Value::Protocol(self.protocol));
-                            key.extend(peer_port.map(|(first, last)| Value::Ports(*first, *last)));
-                            key.extend(port.map(|(first, last)| Value::Ports(*first, *last)));
-                            to.push(Element { key, comment: Arc::clone(comment) });
+                            let port = port.map(|(first, last)| Value::Ports(*first, *last));
+                            let values = [interface, peer, server, protocol, peer_port, port];
+                            to.push(values.into_iter().flatten(), owner);
                         }
                     }
                 }
             }
         }
+    }
+}
+
+/// The ranges of one family; `None` is every address.
+fn ranges<'a>(sets: &AddressSets, addresses: &'a Addresses, family: Family) -> Option<Cow<'a, [AddrRange]>> {
+    match addresses {
+        Addresses::Range(range) if range.family() == family => Some(Cow::Borrowed(slice::from_ref(range))),
+        _ => sets.ranges(*addresses, family).map(Cow::Owned),
     }
 }
 
@@ -254,12 +281,4 @@ fn field(selector: Selector) -> Field {
         Selector::Protocol => Field::Protocol,
         Selector::Port(_) => Field::Port,
     }
-}
-
-/// Equal keys once: the first entry has the count.
-fn once(mut elements: Vec<Element>) -> Vec<Element> {
-    let mut seen: HashSet<&[Value]> = HashSet::with_capacity(elements.len());
-    let mut first = elements.iter().map(|element| seen.insert(&element.key)).collect::<Vec<bool>>().into_iter();
-    elements.retain(|_| first.next().unwrap_or(true));
-    elements
 }

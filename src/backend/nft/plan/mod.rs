@@ -12,12 +12,11 @@ mod names;
 mod shared;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::program::{self, Condition, Elements, Field, Program, Set, SetId, Verdict};
 use crate::backend::Header;
-use crate::net::Family;
-use crate::policy::{AddressSetId, EntryId};
+use crate::net::{Family, Name};
+use crate::policy::AddressSetId;
 use crate::ruleset::{Action, Chain, Hook, Origin, Rule, Ruleset, StateMatch};
 use crate::spec::Fate;
 use names::Names;
@@ -29,7 +28,7 @@ impl Program {
         let mut planner = Planner::new(ruleset);
         let chains = ruleset.chains.iter().flat_map(|chain| planner.chain(chain)).collect();
         let signature = program::signature(header.version, header.spec_hash);
-        let mut program = Program { signature, sets: planner.sets, chains };
+        let mut program = Program { signature, names: planner.owner_names, sets: planner.sets, chains };
         shared::share(&mut program);
         arranged(program)
     }
@@ -79,8 +78,8 @@ struct Planner<'a> {
     addresses: HashMap<(AddressSetId, Family), Vec<SetId>>,
     /// Sets without counters, by key and size: two hooks may look up the same one.
     shared: HashMap<(Vec<Field>, usize), Vec<SetId>>,
-    /// `fwc: NAME` of each owner.
-    comments: Vec<Arc<str>>,
+    /// The names of the entries.
+    owner_names: Vec<Name>,
 }
 
 /// The chains that one hook needs, while they are made.
@@ -93,7 +92,6 @@ struct Draft {
 
 impl<'a> Planner<'a> {
     fn new(ruleset: &'a Ruleset) -> Self {
-        let comments = ruleset.owners.iter().map(|owner| Arc::from(format!("fwc: {}", owner.name))).collect();
         Planner {
             ruleset,
             names: Names::default(),
@@ -101,7 +99,7 @@ impl<'a> Planner<'a> {
             sets: Vec::new(),
             addresses: HashMap::new(),
             shared: HashMap::new(),
-            comments,
+            owner_names: ruleset.owners.iter().map(|owner| owner.name.clone()).collect(),
         }
     }
 
@@ -136,17 +134,13 @@ impl<'a> Planner<'a> {
         let mut sorted: Vec<&Rule> = rules.iter().collect();
         sorted.sort_by_key(|rule| stage(rule));
         for group in sorted.chunk_by(|a, b| stage(a) == stage(b)) {
-            let (items, others) = entries::items(group);
+            let (items, others) = self.items(group);
             self.entries(draft, items);
             for rule in others {
                 let literal = self.literal(draft.hook, rule);
                 draft.rules.extend(literal);
             }
         }
-    }
-
-    fn comment(&self, entry: EntryId) -> Arc<str> {
-        self.comments.get(entry.0 as usize).map_or_else(|| Arc::from("fwc"), Arc::clone)
     }
 
     fn add(&mut self, set: Set) -> SetId {

@@ -9,6 +9,8 @@ mod host;
 mod nat;
 mod raw;
 
+use std::sync::Arc;
+
 use crate::policy::{Entry, EntryId, Policy};
 use crate::ruleset::{Action, Chain, Hook, Match, Origin, Owner, Rule, Ruleset, StateMatch};
 use crate::spec::Tracking;
@@ -16,24 +18,32 @@ use crate::spec::Tracking;
 /// The rules of a policy, hook by hook.
 #[must_use]
 pub fn lower(policy: &Policy) -> Ruleset {
-    let chains = [
-        raw::prerouting(policy),
-        raw::output(policy),
-        nat::prerouting(policy),
-        Some(filter::input(policy)),
-        filter::forward(policy),
-        Some(filter::output(policy)),
-        nat::postrouting(policy),
-    ];
-    let chains: Vec<Chain> = chains.into_iter().flatten().collect();
+    let chains: Vec<Chain> = chains(policy).collect();
     let looks = |rule: &Rule| rule.matching.state != StateMatch::Any;
     let translates = |chain: &Chain| matches!(chain.hook, Hook::NatPrerouting | Hook::NatPostrouting);
     let tracks = chains.iter().any(|chain| translates(chain) || chain.rules.iter().any(looks));
-    Ruleset { sets: policy.sets.clone(), owners: policy.entries.iter().map(owner).collect(), chains, tracks }
+    Ruleset { sets: Arc::clone(&policy.sets), owners: owners(policy), chains, tracks }
 }
 
-fn owner(entry: &Entry) -> Owner {
-    Owner { section: entry.role.section(), name: entry.name.clone(), place: entry.place }
+/// The chains alone, each made when it is asked for: who needs one after the other need not have the rules of all in memory.
+pub fn chains(policy: &Policy) -> impl Iterator<Item = Chain> {
+    let hooks: [fn(&Policy) -> Option<Chain>; 7] = [
+        raw::prerouting,
+        raw::output,
+        nat::prerouting,
+        |policy| Some(filter::input(policy)),
+        filter::forward,
+        |policy| Some(filter::output(policy)),
+        nat::postrouting,
+    ];
+    hooks.into_iter().filter_map(|hook| hook(policy))
+}
+
+/// Who the entries are.
+#[must_use]
+pub fn owners(policy: &Policy) -> Vec<Owner> {
+    let owner = |entry: &Entry| Owner { section: entry.role.section(), name: entry.name.clone(), place: entry.place };
+    policy.entries.iter().map(owner).collect()
 }
 
 /// The entries with this tracking, with their ids.

@@ -3,7 +3,7 @@
 //! A key is kept as the kernel compares it: its fields in network order, one behind the other, each padded to 4 bytes where there are several. That
 //! takes a few bytes, and a hundred thousand keys are told apart, compared with those of another set and sent without a look at what they mean.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -89,17 +89,12 @@ impl Keys {
         self.bytes.chunks_exact(self.stride()).zip(&self.owners).map(of)
     }
 
-    /// Appends an element with a value for each field.
-    pub fn push<'v>(&mut self, values: impl Iterator<Item = Value<'v>> + Clone, owner: EntryId) {
-        let is_one_of_many = self.fields.len() > 1;
-        let ends = if self.ranges { &[End::First, End::Last][..] } else { &[End::First] };
-        for &end in ends {
-            for value in values.clone() {
-                value.write(end, &mut self.bytes);
-                if is_one_of_many {
-                    self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
-                }
-            }
+    /// Appends an element.
+    pub fn push(&mut self, key: &Key, owner: EntryId) {
+        let (first, last) = key.ends();
+        self.bytes.extend_from_slice(first);
+        if self.ranges {
+            self.bytes.extend_from_slice(last);
         }
         self.owners.push(owner);
     }
@@ -131,10 +126,19 @@ impl Keys {
     }
 
     /// Whether the elements are the same, with the same comments.
-    pub(super) fn is_same(&self, other: &Keys, names: &[Name]) -> bool {
-        let name = |owner: &EntryId| names.get(owner.0 as usize);
+    pub(super) fn is_same<'n>(&self, other: &Keys, name: impl Fn(EntryId) -> Option<&'n Name>) -> bool {
         (&self.fields, self.ranges, &self.bytes) == (&other.fields, other.ranges, &other.bytes)
-            && self.owners.iter().zip(&other.owners).all(|(a, b)| a == b || name(a) == name(b))
+            && self.owners.iter().zip(&other.owners).all(|(a, b)| a == b || name(*a) == name(*b))
+    }
+
+    /// The protocols among them.
+    pub(super) fn protocols(&self) -> BTreeSet<Protocol> {
+        let before = self.fields.iter().take_while(|field| **field != Field::Protocol);
+        let place: usize = before.map(|field| padded(*field)).sum();
+        let mut numbers: Vec<u8> =
+            self.bytes.chunks_exact(self.stride()).filter_map(|key| key.get(place)).copied().collect();
+        numbers.dedup();
+        numbers.into_iter().filter_map(Protocol::numbered).collect()
     }
 
     /// Bytes of an element.
@@ -149,31 +153,91 @@ impl Keys {
     }
 }
 
+/// Bytes of a field that is one of several.
+fn padded(field: Field) -> usize {
+    usize::from(width(field)).next_multiple_of(4)
+}
+
 impl<'a> Element<'a> {
     /// A value for each field.
     pub fn values(self) -> impl Iterator<Item = Value<'a>> {
         let mut at = 0;
         self.fields.iter().filter_map(move |&field| {
             let start = at;
-            at += usize::from(width(field)).next_multiple_of(4);
+            at += padded(field);
             Value::read(field, self.first.get(start..)?, self.last.get(start..)?)
         })
     }
 }
 
-/// The first or the last of a range.
-#[derive(Clone, Copy)]
-enum End {
-    First,
-    Last,
+/// What a key can be long, in bytes: the kernel loads it into registers, and has no more (`NFT_REG32_COUNT`).
+const LONGEST: usize = 64;
+
+/// A key, or the first and the last of a range of keys, while its fields are put together.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    first: [u8; LONGEST],
+    last: [u8; LONGEST],
+    width: usize,
 }
 
-impl End {
-    fn of<T>(self, first: T, last: T) -> T {
-        match self {
-            End::First => first,
-            End::Last => last,
+impl Key {
+    pub(super) const EMPTY: Key = Key { first: [0; LONGEST], last: [0; LONGEST], width: 0 };
+
+    /// With a value for each field.
+    #[must_use]
+    pub fn of(values: &[Value<'_>]) -> Self {
+        let mut key = Key::EMPTY;
+        let is_alone = values.len() == 1;
+        values.iter().fold(0, |at, value| key.put(at, Some(*value), is_alone));
+        key
+    }
+
+    /// Writes a field, which may be the only one, and takes back what stood there and behind it. Gives where the next one begins, which is the same
+    /// place if there is no such field.
+    pub(super) fn put(&mut self, at: usize, value: Option<Value<'_>>, is_alone: bool) -> usize {
+        self.width = at;
+        match value {
+            None => {}
+            Some(Value::Interface(name)) => {
+                let mut bytes = [0; INTERFACE];
+                bytes.iter_mut().zip(name.bytes()).for_each(|(slot, byte)| *slot = byte);
+                self.append(bytes, bytes);
+            }
+            Some(Value::Addresses(AddrRange::V4(first, last))) => self.append(first.to_be_bytes(), last.to_be_bytes()),
+            Some(Value::Addresses(AddrRange::V6(first, last))) => self.append(first.to_be_bytes(), last.to_be_bytes()),
+            Some(Value::Protocol(protocol)) if is_alone => self.append([protocol.number()], [protocol.number()]),
+            Some(Value::Protocol(protocol)) => {
+                let bytes = [protocol.number(), 0, 0, 0];
+                self.append(bytes, bytes);
+            }
+            Some(Value::Ports(first, last)) if is_alone => self.append(first.to_be_bytes(), last.to_be_bytes()),
+            Some(Value::Ports(first, last)) => {
+                let padded = |port: u16| (u32::from(port) << 16).to_be_bytes();
+                self.append(padded(first), padded(last));
+            }
         }
+        self.width
+    }
+
+    fn append<const N: usize>(&mut self, first: [u8; N], last: [u8; N]) {
+        for (bytes, new) in [(&mut self.first, first), (&mut self.last, last)] {
+            if let Some(slot) = bytes.get_mut(self.width..).and_then(|rest| rest.first_chunk_mut()) {
+                *slot = new;
+            }
+        }
+        self.width += N;
+    }
+
+    /// The first and the last.
+    fn ends(&self) -> (&[u8], &[u8]) {
+        (self.first.get(..self.width).unwrap_or_default(), self.last.get(..self.width).unwrap_or_default())
+    }
+
+    /// Whether it is one key, no range.
+    pub(super) fn is_single(&self) -> bool {
+        let (first, last) = self.ends();
+        first == last
     }
 }
 
@@ -189,20 +253,6 @@ impl<'a> Value<'a> {
             Value::Addresses(AddrRange::V6(first, last)) => first == last,
             Value::Ports(first, last) => first == last,
             Value::Interface(_) | Value::Protocol(_) => true,
-        }
-    }
-
-    fn write(self, end: End, to: &mut Vec<u8>) {
-        match self {
-            Value::Interface(name) => {
-                let start = to.len();
-                to.extend_from_slice(name.as_bytes());
-                to.resize(start + INTERFACE, 0);
-            }
-            Value::Addresses(AddrRange::V4(first, last)) => to.extend_from_slice(&end.of(first, last).to_be_bytes()),
-            Value::Addresses(AddrRange::V6(first, last)) => to.extend_from_slice(&end.of(first, last).to_be_bytes()),
-            Value::Protocol(protocol) => to.push(protocol.number()),
-            Value::Ports(first, last) => to.extend_from_slice(&end.of(first, last).to_be_bytes()),
         }
     }
 
@@ -272,8 +322,8 @@ mod tests {
         fn a_key_is_read_as_it_was_written(values in proptest::collection::vec(value(), 1..5)) {
             let (fields, values): (Vec<Field>, Vec<Value<'_>>) = values.into_iter().unzip();
             let mut keys = Keys::new(fields, true);
-            keys.push(values.iter().copied(), EntryId(7));
-            keys.push(values.iter().copied(), EntryId(8));
+            keys.push(&Key::of(&values), EntryId(7));
+            keys.push(&Key::of(&values), EntryId(8));
             let read: Vec<(Vec<Value<'_>>, EntryId)> =
                 keys.iter().map(|element| (element.values().collect(), element.owner)).collect();
             prop_assert_eq!(read, [(values.clone(), EntryId(7)), (values, EntryId(8))]);
@@ -283,7 +333,7 @@ mod tests {
         fn the_first_of_equal_keys_stays(ports in proptest::collection::vec(1u16..6, 0..12)) {
             let mut keys = Keys::new(vec![Field::Protocol, Field::Port], false);
             for (&port, number) in ports.iter().zip(0..) {
-                keys.push([Value::Protocol(Protocol::UDP), Value::Ports(port, port)].into_iter(), EntryId(number));
+                keys.push(&Key::of(&[Value::Protocol(Protocol::UDP), Value::Ports(port, port)]), EntryId(number));
             }
             let is_first = |at: &usize| !ports[..*at].contains(&ports[*at]);
             let first: Vec<EntryId> =
@@ -297,12 +347,12 @@ mod tests {
     fn a_key_is_what_the_kernel_compares() {
         let mut keys = Keys::new(vec![Field::Address(Family::V4), Field::Protocol, Field::Port], true);
         let address = Value::Addresses(AddrRange::V4(0x0a00_0001, 0x0a00_00ff));
-        keys.push([address, Value::Protocol(Protocol::TCP), Value::Ports(80, 443)].into_iter(), EntryId(0));
+        keys.push(&Key::of(&[address, Value::Protocol(Protocol::TCP), Value::Ports(80, 443)]), EntryId(0));
         let element = keys.iter().next().unwrap();
         assert_eq!(element.first, [10, 0, 0, 1, 6, 0, 0, 0, 0, 80, 0, 0]);
         assert_eq!(element.last, [10, 0, 0, 255, 6, 0, 0, 0, 1, 187, 0, 0]);
         let mut alone = Keys::new(vec![Field::Protocol], false);
-        alone.push(std::iter::once(Value::Protocol(Protocol::TCP)), EntryId(0));
+        alone.push(&Key::of(&[Value::Protocol(Protocol::TCP)]), EntryId(0));
         assert_eq!(alone.iter().next().unwrap().first, [6]);
     }
 
@@ -310,11 +360,12 @@ mod tests {
     fn the_same_keys_of_entries_of_the_same_name_are_the_same() {
         let keys = |owner| {
             let mut keys = Keys::new(vec![Field::Protocol], false);
-            keys.push(std::iter::once(Value::Protocol(Protocol::TCP)), EntryId(owner));
+            keys.push(&Key::of(&[Value::Protocol(Protocol::TCP)]), EntryId(owner));
             keys
         };
         let names: Vec<Name> = ["dns", "web", "dns"].map(|name| name.parse().unwrap()).to_vec();
-        assert!(keys(0).is_same(&keys(2), &names));
-        assert!(!keys(0).is_same(&keys(1), &names));
+        let name = |owner: EntryId| names.get(owner.0 as usize);
+        assert!(keys(0).is_same(&keys(2), name));
+        assert!(!keys(0).is_same(&keys(1), name));
     }
 }

@@ -175,7 +175,7 @@ fn prefixes(value: Value<'_>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::nft::keys::Keys;
+    use crate::backend::nft::keys::{Key, Keys};
     use crate::backend::nft::program::Field;
     use crate::net::Family;
 
@@ -191,7 +191,7 @@ mod tests {
             for number in 0..count {
                 let address = Value::Addresses(AddrRange::V4(number, number));
                 let key = [address, Value::Protocol("udp".parse().unwrap()), Value::Ports(1000, 1000)];
-                keys.push(key.into_iter(), EntryId(0));
+                keys.push(&Key::of(&key), EntryId(0));
             }
             Elements::Keys(keys)
         };
@@ -217,7 +217,7 @@ mod tests {
     fn a_part_stands_for_the_whole() {
         let elements = |count: u16| {
             let mut keys = Keys::new(vec![Field::Port], false);
-            (1..=count).for_each(|port| keys.push(std::iter::once(Value::Ports(port, port)), EntryId(0)));
+            (1..=count).for_each(|port| keys.push(&Key::of(&[Value::Ports(port, port)]), EntryId(0)));
             set(false, true, Elements::Keys(keys))
         };
         let part = Part { entries: 1_000, of: 10_000 };

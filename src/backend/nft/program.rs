@@ -159,9 +159,9 @@ impl Elements {
     }
 
     /// Whether a set of these is the same as of others, its comments included.
-    pub(super) fn is_same(&self, other: &Elements, names: &[Name]) -> bool {
+    pub(super) fn is_same<'n>(&self, other: &Elements, name: impl Fn(EntryId) -> Option<&'n Name>) -> bool {
         match (self, other) {
-            (Elements::Keys(ours), Elements::Keys(theirs)) => ours.is_same(theirs, names),
+            (Elements::Keys(ours), Elements::Keys(theirs)) => ours.is_same(theirs, name),
             _ => self == other,
         }
     }

@@ -31,7 +31,7 @@ impl Planner<'_> {
                 Where::Original => Condition::OriginalDestination(range),
             })],
             Addresses::Set(id) => {
-                if self.ruleset.sets.get(id).ranges(family).next().is_some_and(is_whole) {
+                if self.policy_sets.get(id).ranges(family).next().is_some_and(is_whole) {
                     return vec![Some(Condition::Family(family))];
                 }
                 let selector = match at {
@@ -48,12 +48,12 @@ impl Planner<'_> {
         if let Some(known) = self.addresses.get(&(id, family)) {
             return known.clone();
         }
-        let set = self.ruleset.sets.get(id);
+        let set = self.policy_sets.get(id);
         let parts = match family {
             Family::V4 => parts(set.v4.ranges()).map(|part| part.map(Elements::V4)),
             Family::V6 => parts(set.v6.ranges()).map(|part| part.map(Elements::V6)),
         };
-        let label = self.ruleset.sets.label(id);
+        let label = self.policy_sets.label(id);
         let both = parts.iter().flatten().count() == 2;
         let mut ids = Vec::new();
         for (elements, interval) in parts.into_iter().zip([false, true]) {

@@ -130,7 +130,7 @@ fn overlap(boxes: &[Sides], a: usize, b: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::nft::keys::Element;
+    use crate::backend::nft::keys::{Element, Key};
     use crate::backend::nft::program::Field;
     use crate::net::{Family, Protocol};
     use crate::policy::EntryId;
@@ -144,7 +144,7 @@ mod tests {
         for &(address, ports) in ranges {
             let address = Value::Addresses(AddrRange::V4(address.0, address.1));
             let values = [address, Value::Protocol(Protocol::TCP), Value::Ports(ports.0, ports.1)];
-            keys.push(values.into_iter(), EntryId(0));
+            keys.push(&Key::of(&values), EntryId(0));
         }
         keys
     }

@@ -172,7 +172,7 @@ impl Planner<'_> {
     pub(super) fn items<'r>(&self, rules: &[&'r Rule]) -> (Vec<Item<'r>>, Vec<&'r Rule>) {
         let (mut items, mut others) = (Vec::with_capacity(rules.len()), Vec::new());
         for &rule in rules {
-            match Item::of(rule, &self.ruleset.sets) {
+            match Item::of(rule, self.policy_sets) {
                 Some(item) => items.push(item),
                 None => others.push(rule),
             }
@@ -185,7 +185,7 @@ impl Planner<'_> {
         let mut guarded = Vec::new();
         for (base, items) in self.bases(items) {
             let mut rules = Vec::new();
-            for class in classes(&self.ruleset.sets, items) {
+            for class in classes(self.policy_sets, items) {
                 rules.extend(self.class(draft.hook, base, &class));
             }
             let target = if base.guarded { &mut guarded } else { &mut draft.rules };
@@ -203,7 +203,7 @@ impl Planner<'_> {
         let guarded = (guarded(Leg::Request), guarded(Leg::Reply));
         grouped(items, |item| {
             let mut base = item.base();
-            let owner = self.ruleset.owners.get(item.entry.0 as usize);
+            let owner = self.owners.get(item.entry.0 as usize);
             base.section = owner.map_or("entries", |owner| owner.section);
             let reply_of_any = match base.leg {
                 Leg::Request => guarded.0,

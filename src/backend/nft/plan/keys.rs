@@ -7,7 +7,7 @@ use std::slice;
 use super::addresses::suffix;
 use super::entries::{Base, Class, Item, Keyed, Kind, Restriction, sides};
 use super::{Planner, disjoint};
-use crate::backend::nft::keys::{Keys, Value};
+use crate::backend::nft::keys::{Key, Keys, Value};
 use crate::backend::nft::program::{Direction, Elements, Field, Selector, Set, SetId};
 use crate::net::{AddrRange, Family, Interface, PortSet, Protocol};
 use crate::policy::{AddressSets, Addresses, EntryId};
@@ -34,13 +34,13 @@ struct Shaped {
 impl Shaped {
     fn new(selectors: Vec<Selector>) -> Self {
         let fields: Vec<Field> = selectors.iter().map(|&selector| field(selector)).collect();
-        Shaped { selectors, exact: Keys::new(fields.clone(), false), ranges: Keys::new(fields, true) }
+        let exact = Keys::new(fields.clone(), false);
+        Shaped { selectors, exact, ranges: Keys::new(fields, true) }
     }
 
-    fn push<'v>(&mut self, values: impl Iterator<Item = Value<'v>> + Clone, owner: EntryId) {
-        let is_exact = values.clone().all(|value| value.is_single());
-        let keys = if is_exact { &mut self.exact } else { &mut self.ranges };
-        keys.push(values, owner);
+    fn push(&mut self, key: &Key, owner: EntryId) {
+        let keys = if key.is_single() { &mut self.exact } else { &mut self.ranges };
+        keys.push(key, owner);
     }
 }
 
@@ -83,7 +83,7 @@ impl Planner<'_> {
         if *asked.peer == Addresses::Any && *asked.server == Addresses::Any {
             return vec![None];
         }
-        let sets = &self.ruleset.sets;
+        let sets = self.policy_sets;
         let both = |family: &Family| sets.has(*asked.peer, *family) && sets.has(*asked.server, *family);
         Family::BOTH.into_iter().filter(both).map(Some).collect()
     }
@@ -97,7 +97,7 @@ impl Planner<'_> {
         item: &Item<'_>,
         shapes: &mut BTreeMap<Shape, Shaped>,
     ) {
-        let sets = &self.ruleset.sets;
+        let sets = self.policy_sets;
         let asked = if class.wide { item.restriction() } else { Restriction::NONE };
         let server = item.keyed_server();
         let any = *server == Addresses::Any && *asked.peer == Addresses::Any;
@@ -114,6 +114,9 @@ impl Planner<'_> {
             }
             let ranges = |addresses| family.and_then(|family| ranges(sets, addresses, family));
             let (peers, servers) = (ranges(asked.peer), ranges(server));
+            if [&peers, &servers].into_iter().flatten().any(|ranges| ranges.is_empty()) {
+                continue;
+            }
             let shape = Shape {
                 interface: !asked.interfaces.is_empty(),
                 peer: family.filter(|_| peers.is_some()),
@@ -128,8 +131,8 @@ impl Planner<'_> {
                 peer_ports: asked.peer_ports.map(PortSet::ranges),
                 ports: item.ports().map(PortSet::ranges),
             };
-            let shaped = shapes.entry(shape).or_insert_with(|| Shaped::new(selectors(hook, base, shape)));
-            columns.multiply(item.entry, shaped);
+            columns
+                .multiply(item.entry, shapes.entry(shape).or_insert_with(|| Shaped::new(selectors(hook, base, shape))));
         }
     }
 
@@ -140,9 +143,10 @@ impl Planner<'_> {
             return self.add(set);
         }
         let known = self.shared.entry((set.key().to_vec(), set.elements.len())).or_default();
+        let name = |entry: EntryId| self.owners.get(entry.0 as usize).map(|owner| &owner.name);
         let same = |id: &&SetId| {
             let other = self.sets.get(id.0);
-            other.is_some_and(|other| other.elements.is_same(&set.elements, &self.owner_names))
+            other.is_some_and(|other| other.elements.is_same(&set.elements, name))
         };
         if let Some(&same) = known.iter().find(same) {
             return same;
@@ -191,7 +195,7 @@ impl Planner<'_> {
         let asked = &class.restriction;
         let peer_word = if base.leg == Leg::Request { "from" } else { "to" };
         let mut text = String::new();
-        let sets = &self.ruleset.sets;
+        let sets = self.policy_sets;
         for (word, addresses) in [(peer_word, *asked.peer), ("at", *asked.server)] {
             match addresses {
                 Addresses::Any => {}
@@ -225,19 +229,22 @@ struct Columns<'a> {
 impl Columns<'_> {
     /// Appends an element for each combination.
     fn multiply(&self, owner: EntryId, to: &mut Shaped) {
-        let protocol = Some(Value::Protocol(self.protocol));
+        let is_alone = to.selectors.len() == 1;
+        let addresses = |range: &AddrRange| Value::Addresses(*range);
+        let ports = |&(first, last): &(u16, u16)| Value::Ports(first, last);
+        let mut key = Key::EMPTY;
         for interface in each(self.interfaces) {
-            let interface = interface.map(|name| Value::Interface(name.as_str()));
+            let at = key.put(0, interface.map(|name| Value::Interface(name.as_str())), is_alone);
             for peer in each(self.peers) {
-                let peer = peer.map(|range| Value::Addresses(*range));
+                let at = key.put(at, peer.map(addresses), is_alone);
                 for server in each(self.servers) {
-                    let server = server.map(|range| Value::Addresses(*range));
+                    let at = key.put(at, server.map(addresses), is_alone);
+                    let at = key.put(at, Some(Value::Protocol(self.protocol)), is_alone);
                     for peer_port in each(self.peer_ports) {
-                        let peer_port = peer_port.map(|(first, last)| Value::Ports(*first, *last));
+                        let at = key.put(at, peer_port.map(ports), is_alone);
                         for port in each(self.ports) {
-                            let port = port.map(|(first, last)| Value::Ports(*first, *last));
-                            let values = [interface, peer, server, protocol, peer_port, port];
-                            to.push(values.into_iter().flatten(), owner);
+                            key.put(at, port.map(ports), is_alone);
+                            to.push(&key, owner);
                         }
                     }
                 }
@@ -246,18 +253,18 @@ impl Columns<'_> {
     }
 }
 
+/// The values of a column; one that is none where there is no column.
+fn each<T>(column: Option<&[T]>) -> impl Iterator<Item = Option<&T>> {
+    (0..column.map_or(1, <[T]>::len)).map(move |at| column?.get(at))
+}
+
 /// The ranges of one family; `None` is every address.
 fn ranges<'a>(sets: &AddressSets, addresses: &'a Addresses, family: Family) -> Option<Cow<'a, [AddrRange]>> {
     match addresses {
         Addresses::Range(range) if range.family() == family => Some(Cow::Borrowed(slice::from_ref(range))),
+        Addresses::Range(_) => Some(Cow::Borrowed(&[])),
         _ => sets.ranges(*addresses, family).map(Cow::Owned),
     }
-}
-
-/// The values of a column; one without a value where there is no column.
-fn each<T>(column: Option<&[T]>) -> impl Iterator<Item = Option<&T>> {
-    let absent = column.is_none().then_some(None);
-    absent.into_iter().chain(column.into_iter().flatten().map(Some))
 }
 
 fn selectors(hook: Hook, base: Base, shape: Shape) -> Vec<Selector> {

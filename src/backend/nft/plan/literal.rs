@@ -39,7 +39,7 @@ impl Planner<'_> {
             Origin::Ping => "ping",
             Origin::Established => "established",
             Origin::Block => "block",
-            Origin::Entry(id, ..) => self.owner_names.get(id.0 as usize).map_or("", |name| name.as_str()),
+            Origin::Entry(id, ..) => self.owners.get(id.0 as usize).map_or("", |owner| owner.name.as_str()),
             Origin::Nat(number, _) => return format!("fwc: nat {}", number + 1),
         };
         format!("fwc: {known}")

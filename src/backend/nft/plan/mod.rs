@@ -15,9 +15,10 @@ use std::collections::HashMap;
 
 use super::program::{self, Condition, Elements, Field, Program, Set, SetId, Verdict};
 use crate::backend::Header;
-use crate::net::{Family, Name};
-use crate::policy::AddressSetId;
-use crate::ruleset::{Action, Chain, Hook, Origin, Rule, Ruleset, StateMatch};
+use crate::lower;
+use crate::net::Family;
+use crate::policy::{AddressSetId, AddressSets, Policy};
+use crate::ruleset::{Action, Chain, Hook, Origin, Owner, Rule, Ruleset, StateMatch};
 use crate::spec::Fate;
 use names::Names;
 
@@ -25,12 +26,17 @@ impl Program {
     /// The fast form of a ruleset.
     #[must_use]
     pub fn of(ruleset: &Ruleset, header: &Header<'_>) -> Program {
-        let mut planner = Planner::new(ruleset);
-        let chains = ruleset.chains.iter().flat_map(|chain| planner.chain(chain)).collect();
-        let signature = program::signature(header.version, header.spec_hash);
-        let mut program = Program { signature, names: planner.owner_names, sets: planner.sets, chains };
-        shared::share(&mut program);
-        arranged(program)
+        let mut planner = Planner::new(&ruleset.sets, ruleset.owners.clone());
+        ruleset.chains.iter().for_each(|chain| planner.chain(chain));
+        planner.finish(header)
+    }
+
+    /// The fast form of a policy's rules, which are in memory for one hook at a time.
+    #[must_use]
+    pub fn of_policy(policy: &Policy, header: &Header<'_>) -> Program {
+        let mut planner = Planner::new(&policy.sets, lower::owners(policy));
+        lower::chains(policy).for_each(|chain| planner.chain(&chain));
+        planner.finish(header)
     }
 }
 
@@ -69,17 +75,17 @@ fn lookups(chains: &mut [program::Chain]) -> impl Iterator<Item = &mut SetId> {
 
 /// What has been laid out so far.
 struct Planner<'a> {
-    ruleset: &'a Ruleset,
+    policy_sets: &'a AddressSets,
+    owners: Vec<Owner>,
     /// Of sets.
     names: Names,
     chain_names: Names,
     sets: Vec<Set>,
+    chains: Vec<program::Chain>,
     /// Address sets that stand in the program, in one part or two.
     addresses: HashMap<(AddressSetId, Family), Vec<SetId>>,
     /// Sets without counters, by key and size: two hooks may look up the same one.
     shared: HashMap<(Vec<Field>, usize), Vec<SetId>>,
-    /// The names of the entries.
-    owner_names: Vec<Name>,
 }
 
 /// The chains that one hook needs, while they are made.
@@ -91,19 +97,28 @@ struct Draft {
 }
 
 impl<'a> Planner<'a> {
-    fn new(ruleset: &'a Ruleset) -> Self {
+    fn new(policy_sets: &'a AddressSets, owners: Vec<Owner>) -> Self {
         Planner {
-            ruleset,
+            policy_sets,
+            owners,
             names: Names::default(),
             chain_names: Names::default(),
             sets: Vec::new(),
+            chains: Vec::new(),
             addresses: HashMap::new(),
             shared: HashMap::new(),
-            owner_names: ruleset.owners.iter().map(|owner| owner.name.clone()).collect(),
         }
     }
 
-    fn chain(&mut self, chain: &Chain) -> Vec<program::Chain> {
+    fn finish(self, header: &Header<'_>) -> Program {
+        let signature = program::signature(header.version, header.spec_hash);
+        let names = self.owners.into_iter().map(|owner| owner.name).collect();
+        let mut program = Program { signature, names, sets: self.sets, chains: self.chains };
+        shared::share(&mut program);
+        arranged(program)
+    }
+
+    fn chain(&mut self, chain: &Chain) {
         let mut draft = Draft { hook: chain.hook, rules: Vec::new(), regular: Vec::new() };
         for run in chain.rules.chunk_by(|a, b| a.action == b.action) {
             self.run(&mut draft, run);
@@ -125,8 +140,8 @@ impl<'a> Planner<'a> {
             base: Some((chain.hook, chain.policy)),
             rules: draft.rules,
         };
-        draft.regular.push(base);
-        draft.regular
+        self.chains.extend(draft.regular);
+        self.chains.push(base);
     }
 
     /// Rules with the same action, which may be taken in any order: what decides most packets comes first.

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::{entries, entry, host, rule};
+use super::{endpoints, entries, entry, host, rule};
 use crate::net::Family;
 use crate::policy::{Entry, EntryId, Policy, Role, Server, Translation, TranslationKind, Transport};
 use crate::ruleset::{Action, Chain, Hook, Leg, Match, Origin, Payload, Rule, StateMatch};
@@ -89,6 +89,7 @@ pub(super) fn forward(policy: &Policy) -> Option<Chain> {
 }
 
 fn stateless(policy: &Policy, rules: &mut Vec<Rule>, legs: impl Fn(&Role) -> &'static [Leg]) {
+    rules.reserve(endpoints(policy, Tracking::Untracked));
     for (id, item) in entries(policy, Tracking::Untracked) {
         for server in &item.servers {
             for &leg in legs(&item.role) {
@@ -99,6 +100,7 @@ fn stateless(policy: &Policy, rules: &mut Vec<Rule>, legs: impl Fn(&Role) -> &'s
 }
 
 fn new(policy: &Policy, rules: &mut Vec<Rule>, hook: impl Fn(&Role) -> bool) {
+    rules.reserve(endpoints(policy, Tracking::Tracked));
     for (id, item) in entries(policy, Tracking::Tracked).filter(|(_, item)| hook(&item.role)) {
         for server in &item.servers {
             rules.push(accept(id, item, server, Leg::Request, StateMatch::New));
@@ -107,8 +109,7 @@ fn new(policy: &Policy, rules: &mut Vec<Rule>, hook: impl Fn(&Role) -> bool) {
 }
 
 fn accept(id: EntryId, item: &Entry, server: &Server, leg: Leg, state: StateMatch) -> Rule {
-    let matching = Match { state, ..entry::accepted(item, server, leg) };
-    rule(matching, Action::Accept, entry::origin(id, server, leg))
+    rule(entry::accepted(item, server, leg, state), Action::Accept, entry::origin(id, server, leg))
 }
 
 fn established() -> Rule {
@@ -133,7 +134,8 @@ fn later_fragments(
                 legs(&item.role).iter().flat_map(|leg| families.iter().map(move |family| (leg, family)))
             {
                 let payload = Payload::LaterFragment(protocol);
-                let matching = Match { family: Some(family), payload, ..entry::accepted(item, server, leg) };
+                let matching =
+                    Match { family: Some(family), payload, ..entry::accepted(item, server, leg, StateMatch::Any) };
                 if seen.insert(matching.clone()) {
                     rules.push(rule(matching, Action::Accept, entry::origin(id, server, leg)));
                 }

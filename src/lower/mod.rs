@@ -56,6 +56,11 @@ fn entries(policy: &Policy, tracking: Tracking) -> impl Iterator<Item = (EntryId
         .map(|(entry, index)| (EntryId(index), entry))
 }
 
+/// How many endpoints they have: room for as many rules is made at once.
+fn endpoints(policy: &Policy, tracking: Tracking) -> usize {
+    entries(policy, tracking).map(|(_, entry)| entry.servers.len()).sum()
+}
+
 fn rule(matching: Match, action: Action, origin: Origin) -> Rule {
     Rule { matching, action, origin }
 }

@@ -1,6 +1,6 @@
 //! The raw table: what is dropped first of all, and what is not tracked.
 
-use super::{entries, entry, host, rule};
+use super::{endpoints, entries, entry, host, rule};
 use crate::net::Family;
 use crate::policy::{Addresses, Entry, Policy, Role, Server};
 use crate::ruleset::{Action, Chain, Hook, Leg, Locality, Match, Origin, Rule};
@@ -17,6 +17,7 @@ pub(super) fn prerouting(policy: &Policy) -> Option<Chain> {
         }
         rules.push(rule(Match { source: block, ..Match::default() }, Action::Drop, Origin::Block));
     }
+    rules.reserve(endpoints(policy, Tracking::Untracked));
     for (id, item) in entries(policy, Tracking::Untracked) {
         for server in &item.servers {
             let legs: &[Leg] = match item.role {
@@ -25,7 +26,7 @@ pub(super) fn prerouting(policy: &Policy) -> Option<Chain> {
                 Role::Forward { .. } => &[Leg::Request, Leg::Reply],
             };
             rules.extend(legs.iter().map(|&leg| {
-                let matching = Match { locality: locality(item, server), ..entry::by_endpoint(item, server, leg) };
+                let matching = entry::by_endpoint(item, server, leg, locality(item, server));
                 rule(matching, Action::Notrack, entry::origin(id, server, leg))
             }));
         }
@@ -57,6 +58,7 @@ pub(super) fn output(policy: &Policy) -> Option<Chain> {
             NatConflict::Overlap => rules.extend(own_access(policy)),
         }
     }
+    rules.reserve(endpoints(policy, Tracking::Untracked));
     for (id, item) in entries(policy, Tracking::Untracked) {
         let leg = match item.role {
             Role::Service { .. } => Leg::Reply,
@@ -64,7 +66,7 @@ pub(super) fn output(policy: &Policy) -> Option<Chain> {
             Role::Forward { .. } => continue,
         };
         for server in &item.servers {
-            let matching = entry::by_endpoint(item, server, leg);
+            let matching = entry::by_endpoint(item, server, leg, Locality::Anywhere);
             rules.push(rule(matching, Action::Notrack, entry::origin(id, server, leg)));
         }
     }
@@ -79,7 +81,7 @@ fn own_access(policy: &Policy) -> Vec<Rule> {
     services
         .flat_map(|(id, item)| item.servers.iter().map(move |server| (id, item, server)))
         .map(|(id, item, server)| {
-            let leg = entry::by_endpoint(item, server, Leg::Request);
+            let leg = entry::by_endpoint(item, server, Leg::Request, Locality::Anywhere);
             let matching = Match { interfaces: lo.matching.interfaces.clone(), ..leg };
             rule(matching, Action::Notrack, entry::origin(id, server, Leg::Request))
         })

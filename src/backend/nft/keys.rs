@@ -59,6 +59,12 @@ impl Keys {
         Keys { fields, ranges, bytes: Vec::new(), owners: Vec::new() }
     }
 
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.bytes.reserve(more * self.stride());
+        self.owners.reserve(more);
+    }
+
     /// The fields of a key.
     #[must_use]
     pub fn fields(&self) -> &[Field] {

@@ -1,7 +1,7 @@
 //! The elements of a class, and the sets that hold them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::iter::once;
 use std::slice;
 
 use super::addresses::suffix;
@@ -24,6 +24,7 @@ struct Shape {
 
 /// The keys of one shape.
 struct Shaped {
+    shape: Shape,
     selectors: Vec<Selector>,
     /// Keys of single values.
     exact: Keys,
@@ -32,10 +33,11 @@ struct Shaped {
 }
 
 impl Shaped {
-    fn new(selectors: Vec<Selector>) -> Self {
+    fn new(shape: Shape, selectors: Vec<Selector>, count: usize) -> Self {
         let fields: Vec<Field> = selectors.iter().map(|&selector| field(selector)).collect();
-        let exact = Keys::new(fields.clone(), false);
-        Shaped { selectors, exact, ranges: Keys::new(fields, true) }
+        let mut exact = Keys::new(fields.clone(), false);
+        exact.reserve(count);
+        Shaped { shape, selectors, exact, ranges: Keys::new(fields, true) }
     }
 
     fn push(&mut self, key: &Key, owner: EntryId) {
@@ -47,23 +49,24 @@ impl Shaped {
 impl Planner<'_> {
     /// The class's endpoints as sets, with the family of the rules that look them up.
     pub(super) fn keyed(&mut self, hook: Hook, base: Base, class: &Class<'_>) -> Vec<Keyed> {
-        let mut shapes: BTreeMap<Shape, Shaped> = BTreeMap::new();
+        let mut shapes: Vec<Shaped> = Vec::new();
         for item in &class.items {
             self.elements(hook, base, class, item, &mut shapes);
         }
+        shapes.sort_by_key(|shaped| shaped.shape);
+        let place = match class.items.as_slice() {
+            [only] => only.place(),
+            _ => None,
+        };
+        let counted = base.action == Action::Accept;
         let mut keyed = Vec::new();
-        for (shape, Shaped { selectors, exact, ranges }) in shapes {
+        for Shaped { shape, selectors, exact, ranges } in shapes {
             let layers = disjoint::layers(&ranges);
-            let exact = Some(exact.once()).filter(|keys| !keys.is_empty());
-            for (interval, keys) in
-                exact.map(|keys| (false, keys)).into_iter().chain(layers.into_iter().map(|l| (true, l)))
-            {
+            for (interval, keys) in once((false, exact.once())).chain(layers.into_iter().map(|layer| (true, layer))) {
+                if keys.is_empty() {
+                    continue;
+                }
                 let wish = self.wish(base, class, shape, interval);
-                let place = match class.items.as_slice() {
-                    [only] => only.place(),
-                    _ => None,
-                };
-                let counted = base.action == Action::Accept;
                 let elements = Elements::Keys(keys);
                 let set = self.shared(&wish, Set { name: String::new(), interval, counted, elements, place });
                 for family in self.rule_families(base, class, shape) {
@@ -89,14 +92,7 @@ impl Planner<'_> {
     }
 
     /// Multiplies an item out.
-    fn elements(
-        &self,
-        hook: Hook,
-        base: Base,
-        class: &Class<'_>,
-        item: &Item<'_>,
-        shapes: &mut BTreeMap<Shape, Shaped>,
-    ) {
+    fn elements(&self, hook: Hook, base: Base, class: &Class<'_>, item: &Item<'_>, shapes: &mut Vec<Shaped>) {
         let sets = self.policy_sets;
         let asked = if class.wide { item.restriction() } else { Restriction::NONE };
         let server = item.keyed_server();
@@ -131,8 +127,13 @@ impl Planner<'_> {
                 peer_ports: asked.peer_ports.map(PortSet::ranges),
                 ports: item.ports().map(PortSet::ranges),
             };
-            columns
-                .multiply(item.entry, shapes.entry(shape).or_insert_with(|| Shaped::new(selectors(hook, base, shape))));
+            let known = shapes.iter().position(|shaped| shaped.shape == shape).unwrap_or_else(|| {
+                shapes.push(Shaped::new(shape, selectors(hook, base, shape), class.items.len()));
+                shapes.len() - 1
+            });
+            if let Some(shaped) = shapes.get_mut(known) {
+                columns.multiply(item.entry, shaped);
+            }
         }
     }
 
@@ -263,7 +264,8 @@ fn ranges<'a>(sets: &AddressSets, addresses: &'a Addresses, family: Family) -> O
     match addresses {
         Addresses::Range(range) if range.family() == family => Some(Cow::Borrowed(slice::from_ref(range))),
         Addresses::Range(_) => Some(Cow::Borrowed(&[])),
-        _ => sets.ranges(*addresses, family).map(Cow::Owned),
+        Addresses::Set(_) => sets.ranges(*addresses, family).map(Cow::Owned),
+        Addresses::Any => None,
     }
 }
 

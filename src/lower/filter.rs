@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::{endpoints, entries, entry, host, rule};
+use super::{entries, entry, host, room, rule};
 use crate::net::Family;
 use crate::policy::{Entry, EntryId, Policy, Role, Server, Translation, TranslationKind, Transport};
 use crate::ruleset::{Action, Chain, Hook, Leg, Match, Origin, Payload, Rule, StateMatch};
@@ -12,7 +12,8 @@ use crate::spec::{Fate, Tracking};
 
 /// Input: to this host.
 pub(super) fn input(policy: &Policy) -> Chain {
-    let mut rules: Vec<Rule> = host::loopback(Action::Accept).into_iter().collect();
+    let mut rules = room(policy);
+    rules.extend(host::loopback(Action::Accept));
     let legs = |role: &Role| -> &'static [Leg] {
         match role {
             Role::Service { .. } => &[Leg::Request],
@@ -41,7 +42,8 @@ pub(super) fn input(policy: &Policy) -> Chain {
 
 /// Output: from this host.
 pub(super) fn output(policy: &Policy) -> Chain {
-    let mut rules: Vec<Rule> = host::loopback(Action::Accept).into_iter().collect();
+    let mut rules = room(policy);
+    rules.extend(host::loopback(Action::Accept));
     stateless(policy, &mut rules, |role| match role {
         Role::Service { .. } => &[Leg::Reply],
         Role::Client { .. } => &[Leg::Request],
@@ -65,7 +67,7 @@ pub(super) fn output(policy: &Policy) -> Chain {
 /// Forward: through this host. `None` where the spec has no policy for it: then fwc does not touch the hook.
 pub(super) fn forward(policy: &Policy) -> Option<Chain> {
     let fate = policy.forward?;
-    let mut rules = Vec::new();
+    let mut rules = room(policy);
     let legs = |role: &Role| -> &'static [Leg] {
         match role {
             Role::Forward { .. } => &[Leg::Request, Leg::Reply],
@@ -89,7 +91,6 @@ pub(super) fn forward(policy: &Policy) -> Option<Chain> {
 }
 
 fn stateless(policy: &Policy, rules: &mut Vec<Rule>, legs: impl Fn(&Role) -> &'static [Leg]) {
-    rules.reserve(endpoints(policy, Tracking::Untracked));
     for (id, item) in entries(policy, Tracking::Untracked) {
         for server in &item.servers {
             for &leg in legs(&item.role) {
@@ -100,7 +101,6 @@ fn stateless(policy: &Policy, rules: &mut Vec<Rule>, legs: impl Fn(&Role) -> &'s
 }
 
 fn new(policy: &Policy, rules: &mut Vec<Rule>, hook: impl Fn(&Role) -> bool) {
-    rules.reserve(endpoints(policy, Tracking::Tracked));
     for (id, item) in entries(policy, Tracking::Tracked).filter(|(_, item)| hook(&item.role)) {
         for server in &item.servers {
             rules.push(accept(id, item, server, Leg::Request, StateMatch::New));

@@ -22,7 +22,8 @@ pub fn lower(policy: &Policy) -> Ruleset {
     let looks = |rule: &Rule| rule.matching.state != StateMatch::Any;
     let translates = |chain: &Chain| matches!(chain.hook, Hook::NatPrerouting | Hook::NatPostrouting);
     let tracks = chains.iter().any(|chain| translates(chain) || chain.rules.iter().any(looks));
-    Ruleset { sets: Arc::clone(&policy.sets), owners: owners(policy), chains, tracks }
+    let owner = |entry: &Entry| Owner { section: entry.role.section(), name: entry.name.clone(), place: entry.place };
+    Ruleset { sets: Arc::clone(&policy.sets), owners: policy.entries.iter().map(owner).collect(), chains, tracks }
 }
 
 /// The chains alone, each made when it is asked for: who needs one after the other need not have the rules of all in memory.
@@ -39,13 +40,6 @@ pub fn chains(policy: &Policy) -> impl Iterator<Item = Chain> {
     hooks.into_iter().filter_map(|hook| hook(policy))
 }
 
-/// Who the entries are.
-#[must_use]
-pub fn owners(policy: &Policy) -> Vec<Owner> {
-    let owner = |entry: &Entry| Owner { section: entry.role.section(), name: entry.name.clone(), place: entry.place };
-    policy.entries.iter().map(owner).collect()
-}
-
 /// The entries with this tracking, with their ids.
 fn entries(policy: &Policy, tracking: Tracking) -> impl Iterator<Item = (EntryId, &Entry)> {
     policy
@@ -56,9 +50,13 @@ fn entries(policy: &Policy, tracking: Tracking) -> impl Iterator<Item = (EntryId
         .map(|(entry, index)| (EntryId(index), entry))
 }
 
-/// How many endpoints they have: room for as many rules is made at once.
-fn endpoints(policy: &Policy, tracking: Tracking) -> usize {
-    entries(policy, tracking).map(|(_, entry)| entry.servers.len()).sum()
+/// More rules than a hook has of what every host needs.
+const OF_THE_HOST: usize = 32;
+
+/// Room for the rules of a hook: one for each endpoint, as nearly every spec has it. A list that grows is copied, and takes twice as much for a moment.
+fn room(policy: &Policy) -> Vec<Rule> {
+    let endpoints: usize = policy.entries.iter().map(|entry| entry.servers.len()).sum();
+    Vec::with_capacity(endpoints + OF_THE_HOST)
 }
 
 fn rule(matching: Match, action: Action, origin: Origin) -> Rule {

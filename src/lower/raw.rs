@@ -1,6 +1,6 @@
 //! The raw table: what is dropped first of all, and what is not tracked.
 
-use super::{endpoints, entries, entry, host, rule};
+use super::{entries, entry, host, room, rule};
 use crate::net::Family;
 use crate::policy::{Addresses, Entry, Policy, Role, Server};
 use crate::ruleset::{Action, Chain, Hook, Leg, Locality, Match, Origin, Rule};
@@ -8,7 +8,7 @@ use crate::spec::{Fate, NatConflict, Tracking};
 
 /// Prerouting: the block list, then the legs that come in or are routed.
 pub(super) fn prerouting(policy: &Policy) -> Option<Chain> {
-    let mut rules = Vec::new();
+    let mut rules = room(policy);
     if let Some(block) = policy.block {
         // Public block lists contain 127.0.0.0/8 and fe80::/10: the host's talk with itself and with its neighbours stays.
         rules.extend(host::loopback(Action::Accept));
@@ -17,7 +17,6 @@ pub(super) fn prerouting(policy: &Policy) -> Option<Chain> {
         }
         rules.push(rule(Match { source: block, ..Match::default() }, Action::Drop, Origin::Block));
     }
-    rules.reserve(endpoints(policy, Tracking::Untracked));
     for (id, item) in entries(policy, Tracking::Untracked) {
         for server in &item.servers {
             let legs: &[Leg] = match item.role {
@@ -50,7 +49,7 @@ fn is_host(server: &Server) -> bool {
 
 /// Output: loopback as a whole, and the legs that this host sends.
 pub(super) fn output(policy: &Policy) -> Option<Chain> {
-    let mut rules = Vec::new();
+    let mut rules = room(policy);
     if policy.has_stateless() {
         match policy.nat_conflict {
             // Over lo both legs pass output, and the naive pair would match one of them only.
@@ -58,7 +57,6 @@ pub(super) fn output(policy: &Policy) -> Option<Chain> {
             NatConflict::Overlap => rules.extend(own_access(policy)),
         }
     }
-    rules.reserve(endpoints(policy, Tracking::Untracked));
     for (id, item) in entries(policy, Tracking::Untracked) {
         let leg = match item.role {
             Role::Service { .. } => Leg::Reply,

@@ -203,8 +203,7 @@ impl Planner<'_> {
         let guarded = (guarded(Leg::Request), guarded(Leg::Reply));
         grouped(items, |item| {
             let mut base = item.base();
-            let owner = self.owners.get(item.entry.0 as usize);
-            base.section = owner.map_or("entries", |owner| owner.section);
+            base.section = self.owners.section(item.entry);
             let reply_of_any = match base.leg {
                 Leg::Request => guarded.0,
                 Leg::Reply => guarded.1,

@@ -144,7 +144,7 @@ impl Planner<'_> {
             return self.add(set);
         }
         let known = self.shared.entry((set.key().to_vec(), set.elements.len())).or_default();
-        let name = |entry: EntryId| self.owners.get(entry.0 as usize).map(|owner| &owner.name);
+        let name = |entry| self.owners.name(entry);
         let same = |id: &&SetId| {
             let other = self.sets.get(id.0);
             other.is_some_and(|other| other.elements.is_same(&set.elements, name))

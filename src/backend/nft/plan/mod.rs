@@ -9,6 +9,7 @@ mod entries;
 mod keys;
 mod literal;
 mod names;
+mod owners;
 mod shared;
 
 use std::collections::HashMap;
@@ -18,15 +19,17 @@ use crate::backend::Header;
 use crate::lower;
 use crate::net::Family;
 use crate::policy::{AddressSetId, AddressSets, Policy};
-use crate::ruleset::{Action, Chain, Hook, Origin, Owner, Rule, Ruleset, StateMatch};
+use crate::ruleset::{Action, Chain, Hook, Origin, Rule, Ruleset, StateMatch};
 use crate::spec::Fate;
 use names::Names;
+use owners::Owners;
 
 impl Program {
     /// The fast form of a ruleset.
     #[must_use]
     pub fn of(ruleset: &Ruleset, header: &Header<'_>) -> Program {
-        let mut planner = Planner::new(&ruleset.sets, ruleset.owners.clone());
+        let owners = ruleset.owners.iter().map(|owner| (owner.section, owner.name.clone())).collect();
+        let mut planner = Planner::new(&ruleset.sets, owners);
         ruleset.chains.iter().for_each(|chain| planner.chain(chain));
         planner.finish(header)
     }
@@ -34,7 +37,8 @@ impl Program {
     /// The fast form of a policy's rules, which are in memory for one hook at a time.
     #[must_use]
     pub fn of_policy(policy: &Policy, header: &Header<'_>) -> Program {
-        let mut planner = Planner::new(&policy.sets, lower::owners(policy));
+        let owners = policy.entries.iter().map(|entry| (entry.role.section(), entry.name.clone())).collect();
+        let mut planner = Planner::new(&policy.sets, owners);
         lower::chains(policy).for_each(|chain| planner.chain(&chain));
         planner.finish(header)
     }
@@ -76,7 +80,7 @@ fn lookups(chains: &mut [program::Chain]) -> impl Iterator<Item = &mut SetId> {
 /// What has been laid out so far.
 struct Planner<'a> {
     policy_sets: &'a AddressSets,
-    owners: Vec<Owner>,
+    owners: Owners,
     /// Of sets.
     names: Names,
     chain_names: Names,
@@ -97,7 +101,7 @@ struct Draft {
 }
 
 impl<'a> Planner<'a> {
-    fn new(policy_sets: &'a AddressSets, owners: Vec<Owner>) -> Self {
+    fn new(policy_sets: &'a AddressSets, owners: Owners) -> Self {
         Planner {
             policy_sets,
             owners,
@@ -112,8 +116,7 @@ impl<'a> Planner<'a> {
 
     fn finish(self, header: &Header<'_>) -> Program {
         let signature = program::signature(header.version, header.spec_hash);
-        let names = self.owners.into_iter().map(|owner| owner.name).collect();
-        let mut program = Program { signature, names, sets: self.sets, chains: self.chains };
+        let mut program = Program { signature, names: self.owners.names, sets: self.sets, chains: self.chains };
         shared::share(&mut program);
         arranged(program)
     }

@@ -37,15 +37,13 @@ impl Compiled {
         self.ruleset.get_or_init(|| lower(&self.policy))
     }
 
-    /// The rules of at most so many entries, evenly taken from all, and of how many they are.
+    /// What it means for at most so many entries, evenly taken from all.
     #[must_use]
-    pub fn sample(&self, most: usize) -> (Cow<'_, Ruleset>, usize) {
-        let step = self.policy.entries.len().div_ceil(most.max(1));
-        if step <= 1 {
-            return (Cow::Borrowed(self.ruleset()), self.policy.entries.len());
+    pub fn sample(&self, most: usize) -> Cow<'_, Policy> {
+        match self.policy.entries.len().div_ceil(most.max(1)) {
+            0 | 1 => Cow::Borrowed(&self.policy),
+            step => Cow::Owned(self.policy.thinned(step)),
         }
-        let thinned = self.policy.thinned(step);
-        (Cow::Owned(lower(&thinned)), thinned.entries.len())
     }
 
     /// The texts of the spec, read from `path` into `sources`, to be kept.

@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::net::{Family, Interface, PortSet, Protocol};
+use crate::net::{Family, Interfaces, Name, PortSet, Protocol};
 use crate::policy::{AddressSets, Addresses, EntryId};
 use crate::source::Place;
 use crate::spec::Fate;
@@ -17,7 +17,7 @@ use crate::spec::Fate;
 #[derive(Debug, Clone)]
 pub struct Ruleset {
     /// The address sets that matches refer to.
-    pub sets: AddressSets,
+    pub sets: Arc<AddressSets>,
     /// Who the entries are, by [`EntryId`].
     pub owners: Vec<Owner>,
     /// The chains that are needed, in the order of [`Hook`]. A hook without a chain is not touched.
@@ -32,7 +32,7 @@ pub struct Owner {
     /// Its section: `services`, `clients` or `forward`.
     pub section: &'static str,
     /// Its name, unique within the section.
-    pub name: String,
+    pub name: Name,
     /// The key's token in the spec.
     pub place: Place,
 }
@@ -87,7 +87,7 @@ pub struct Rule {
 }
 
 /// What a rule does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     /// Ends the chain; the packet goes on to the next hook.
     Accept,
@@ -145,7 +145,7 @@ pub struct Match {
     /// Only this family.
     pub family: Option<Family>,
     /// Incoming or (see [`Hook::matches_outgoing`]) outgoing interface: one of these; empty is any.
-    pub interfaces: Arc<[Interface]>,
+    pub interfaces: Interfaces,
     /// Source address.
     pub source: Addresses,
     /// Destination address.
@@ -162,7 +162,7 @@ impl Default for Match {
     fn default() -> Self {
         Match {
             family: None,
-            interfaces: Arc::from([]),
+            interfaces: Interfaces::default(),
             source: Addresses::Any,
             destination: Addresses::Any,
             locality: Locality::Anywhere,

@@ -33,9 +33,10 @@ impl Estimate {
 
     /// The same without making the whole program, which would take as long as all else that a check does: a part of the entries stands for all.
     pub(super) fn of_sample(compiled: &Compiled) -> Self {
-        let (ruleset, entries) = compiled.sample(SAMPLE);
-        let program = Program::of(&ruleset, &load::header(compiled));
-        Estimate::new(KernelMemory::of_part(&program, Part { entries, of: compiled.policy.entries.len() }))
+        let sample = compiled.sample(SAMPLE);
+        let program = Program::of_policy(&sample, &load::header(compiled));
+        let part = Part { entries: sample.entries.len(), of: compiled.policy.entries.len() };
+        Estimate::new(KernelMemory::of_part(&program, part))
     }
 
     fn new(memory: KernelMemory) -> Self {

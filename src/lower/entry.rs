@@ -3,39 +3,44 @@
 //! What decides tracking is the same in both directions: the request leg has the server's endpoint as its destination, the reply leg as its
 //! source, and a client's `local_ports` stand on the other side. So the legs are untracked together by construction.
 
-use std::sync::Arc;
-
-use crate::net::{Family, PortSet};
+use crate::net::{Family, Interfaces, PortSet};
 use crate::policy::{Addresses, Entry, EntryId, Role, Server, Transport};
-use crate::ruleset::{Leg, Match, Origin, Payload};
+use crate::ruleset::{Leg, Locality, Match, Origin, Payload, StateMatch};
 
 /// The leg's packets by endpoint and local ports alone: what decides tracking.
-pub(super) fn by_endpoint(entry: &Entry, server: &Server, leg: Leg) -> Match {
-    let payload = payload(entry, server, leg, false);
-    let family = family(server);
-    match leg {
-        Leg::Request => Match { family, destination: server.addresses, payload, ..Match::default() },
-        Leg::Reply => Match { family, source: server.addresses, payload, ..Match::default() },
+pub(super) fn by_endpoint(entry: &Entry, server: &Server, leg: Leg, locality: Locality) -> Match {
+    let (source, destination) = sides(leg, server.addresses, Addresses::Any);
+    Match {
+        family: family(server),
+        interfaces: Interfaces::default(),
+        source,
+        destination,
+        locality,
+        payload: payload(entry, server, leg, false),
+        state: StateMatch::Any,
     }
 }
 
 /// The leg's packets that are accepted: from or towards `from`, requests on the entry's interfaces, replies with the flag guard.
-pub(super) fn accepted(entry: &Entry, server: &Server, leg: Leg) -> Match {
+pub(super) fn accepted(entry: &Entry, server: &Server, leg: Leg, state: StateMatch) -> Match {
     let peers = match &entry.role {
         Role::Service { from, .. } | Role::Forward { from } => *from,
         Role::Client { .. } => Addresses::Any,
     };
+    let interfaces = match (&entry.role, leg) {
+        (Role::Service { interfaces, .. }, Leg::Request) => interfaces.clone(),
+        _ => Interfaces::default(),
+    };
+    let (source, destination) = sides(leg, server.addresses, peers);
     let payload = payload(entry, server, leg, leg == Leg::Reply);
-    let family = family(server);
+    Match { family: family(server), interfaces, source, destination, locality: Locality::Anywhere, payload, state }
+}
+
+/// Source and destination of a leg's packets.
+fn sides<T>(leg: Leg, server: T, peer: T) -> (T, T) {
     match leg {
-        Leg::Request => {
-            let interfaces = match &entry.role {
-                Role::Service { interfaces, .. } => Arc::clone(interfaces),
-                Role::Client { .. } | Role::Forward { .. } => Arc::from([]),
-            };
-            Match { family, interfaces, source: peers, destination: server.addresses, payload, ..Match::default() }
-        }
-        Leg::Reply => Match { family, source: server.addresses, destination: peers, payload, ..Match::default() },
+        Leg::Request => (peer, server),
+        Leg::Reply => (server, peer),
     }
 }
 
@@ -53,10 +58,7 @@ fn payload(entry: &Entry, server: &Server, leg: Leg, guarded: bool) -> Payload {
         Role::Client { local_ports } => Some(local_ports.clone()),
         Role::Service { .. } | Role::Forward { .. } => None,
     };
-    let (source, destination) = match leg {
-        Leg::Request => (local, ports),
-        Leg::Reply => (ports, local),
-    };
+    let (source, destination) = sides(leg, ports, local);
     Payload::Ports { protocol, source, destination, guarded }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::{entries, entry, host, rule};
+use super::{entries, entry, host, room, rule};
 use crate::net::Family;
 use crate::policy::{Entry, EntryId, Policy, Role, Server, Translation, TranslationKind, Transport};
 use crate::ruleset::{Action, Chain, Hook, Leg, Match, Origin, Payload, Rule, StateMatch};
@@ -12,7 +12,8 @@ use crate::spec::{Fate, Tracking};
 
 /// Input: to this host.
 pub(super) fn input(policy: &Policy) -> Chain {
-    let mut rules: Vec<Rule> = host::loopback(Action::Accept).into_iter().collect();
+    let mut rules = room(policy);
+    rules.extend(host::loopback(Action::Accept));
     let legs = |role: &Role| -> &'static [Leg] {
         match role {
             Role::Service { .. } => &[Leg::Request],
@@ -41,7 +42,8 @@ pub(super) fn input(policy: &Policy) -> Chain {
 
 /// Output: from this host.
 pub(super) fn output(policy: &Policy) -> Chain {
-    let mut rules: Vec<Rule> = host::loopback(Action::Accept).into_iter().collect();
+    let mut rules = room(policy);
+    rules.extend(host::loopback(Action::Accept));
     stateless(policy, &mut rules, |role| match role {
         Role::Service { .. } => &[Leg::Reply],
         Role::Client { .. } => &[Leg::Request],
@@ -65,7 +67,7 @@ pub(super) fn output(policy: &Policy) -> Chain {
 /// Forward: through this host. `None` where the spec has no policy for it: then fwc does not touch the hook.
 pub(super) fn forward(policy: &Policy) -> Option<Chain> {
     let fate = policy.forward?;
-    let mut rules = Vec::new();
+    let mut rules = room(policy);
     let legs = |role: &Role| -> &'static [Leg] {
         match role {
             Role::Forward { .. } => &[Leg::Request, Leg::Reply],
@@ -107,8 +109,7 @@ fn new(policy: &Policy, rules: &mut Vec<Rule>, hook: impl Fn(&Role) -> bool) {
 }
 
 fn accept(id: EntryId, item: &Entry, server: &Server, leg: Leg, state: StateMatch) -> Rule {
-    let matching = Match { state, ..entry::accepted(item, server, leg) };
-    rule(matching, Action::Accept, entry::origin(id, server, leg))
+    rule(entry::accepted(item, server, leg, state), Action::Accept, entry::origin(id, server, leg))
 }
 
 fn established() -> Rule {
@@ -133,7 +134,8 @@ fn later_fragments(
                 legs(&item.role).iter().flat_map(|leg| families.iter().map(move |family| (leg, family)))
             {
                 let payload = Payload::LaterFragment(protocol);
-                let matching = Match { family: Some(family), payload, ..entry::accepted(item, server, leg) };
+                let matching =
+                    Match { family: Some(family), payload, ..entry::accepted(item, server, leg, StateMatch::Any) };
                 if seen.insert(matching.clone()) {
                     rules.push(rule(matching, Action::Accept, entry::origin(id, server, leg)));
                 }

@@ -1,7 +1,5 @@
 //! What every host needs: loopback, ICMP errors, neighbour discovery, its addresses.
 
-use std::sync::Arc;
-
 use super::rule;
 use crate::net::{AddrRange, Family, Interface, PortSet, Protocol};
 use crate::policy::Addresses;
@@ -19,7 +17,7 @@ const MULTICAST_LISTENER: &[u8] = &[130, 131, 132, 143];
 /// Traffic of the host with itself. An interface match means what the hook makes of it: incoming, or outgoing in output.
 pub(super) fn loopback(action: Action) -> Option<Rule> {
     let lo: Interface = "lo".parse().ok()?;
-    let matching = Match { interfaces: Arc::from([lo]), ..Match::default() };
+    let matching = Match { interfaces: std::iter::once(lo).collect(), ..Match::default() };
     Some(rule(matching, action, Origin::Loopback))
 }
 

@@ -1,7 +1,5 @@
 //! The nat chains.
 
-use std::sync::Arc;
-
 use super::rule;
 use crate::net::{Family, Interface};
 use crate::policy::{Addresses, Policy, Server, Translation, TranslationKind, Transport};
@@ -53,7 +51,7 @@ pub(super) fn postrouting(policy: &Policy) -> Option<Chain> {
 }
 
 fn leaving(out: &Interface, from: Addresses, family: Option<Family>) -> Match {
-    Match { interfaces: Arc::from([out.clone()]), source: from, family, ..Match::default() }
+    Match { interfaces: std::iter::once(out.clone()).collect(), source: from, family, ..Match::default() }
 }
 
 fn numbered(policy: &Policy) -> impl Iterator<Item = (u32, &Translation)> {

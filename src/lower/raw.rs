@@ -1,8 +1,6 @@
 //! The raw table: what is dropped first of all, and what is not tracked.
 
-use std::sync::Arc;
-
-use super::{entries, entry, host, rule};
+use super::{entries, entry, host, room, rule};
 use crate::net::Family;
 use crate::policy::{Addresses, Entry, Policy, Role, Server};
 use crate::ruleset::{Action, Chain, Hook, Leg, Locality, Match, Origin, Rule};
@@ -10,7 +8,7 @@ use crate::spec::{Fate, NatConflict, Tracking};
 
 /// Prerouting: the block list, then the legs that come in or are routed.
 pub(super) fn prerouting(policy: &Policy) -> Option<Chain> {
-    let mut rules = Vec::new();
+    let mut rules = room(policy);
     if let Some(block) = policy.block {
         // Public block lists contain 127.0.0.0/8 and fe80::/10: the host's talk with itself and with its neighbours stays.
         rules.extend(host::loopback(Action::Accept));
@@ -27,7 +25,7 @@ pub(super) fn prerouting(policy: &Policy) -> Option<Chain> {
                 Role::Forward { .. } => &[Leg::Request, Leg::Reply],
             };
             rules.extend(legs.iter().map(|&leg| {
-                let matching = Match { locality: locality(item, server), ..entry::by_endpoint(item, server, leg) };
+                let matching = entry::by_endpoint(item, server, leg, locality(item, server));
                 rule(matching, Action::Notrack, entry::origin(id, server, leg))
             }));
         }
@@ -51,7 +49,7 @@ fn is_host(server: &Server) -> bool {
 
 /// Output: loopback as a whole, and the legs that this host sends.
 pub(super) fn output(policy: &Policy) -> Option<Chain> {
-    let mut rules = Vec::new();
+    let mut rules = room(policy);
     if policy.has_stateless() {
         match policy.nat_conflict {
             // Over lo both legs pass output, and the naive pair would match one of them only.
@@ -66,7 +64,7 @@ pub(super) fn output(policy: &Policy) -> Option<Chain> {
             Role::Forward { .. } => continue,
         };
         for server in &item.servers {
-            let matching = entry::by_endpoint(item, server, leg);
+            let matching = entry::by_endpoint(item, server, leg, Locality::Anywhere);
             rules.push(rule(matching, Action::Notrack, entry::origin(id, server, leg)));
         }
     }
@@ -81,8 +79,8 @@ fn own_access(policy: &Policy) -> Vec<Rule> {
     services
         .flat_map(|(id, item)| item.servers.iter().map(move |server| (id, item, server)))
         .map(|(id, item, server)| {
-            let leg = entry::by_endpoint(item, server, Leg::Request);
-            let matching = Match { interfaces: Arc::clone(&lo.matching.interfaces), ..leg };
+            let leg = entry::by_endpoint(item, server, Leg::Request, Locality::Anywhere);
+            let matching = Match { interfaces: lo.matching.interfaces.clone(), ..leg };
             rule(matching, Action::Notrack, entry::origin(id, server, Leg::Request))
         })
         .collect()

@@ -1,7 +1,9 @@
 //! Interface names.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::{Invalid, Mistake};
 
@@ -52,6 +54,25 @@ impl FromStr for Interface {
             );
         }
         Ok(Interface(text.to_string()))
+    }
+}
+
+/// Interfaces, of which a rule asks for one; none where it asks for none, as nearly all do. Clones share them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Interfaces(Option<Arc<[Interface]>>);
+
+impl Deref for Interfaces {
+    type Target = [Interface];
+
+    fn deref(&self) -> &[Interface] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl FromIterator<Interface> for Interfaces {
+    fn from_iter<I: IntoIterator<Item = Interface>>(names: I) -> Self {
+        let mut names = names.into_iter().peekable();
+        Interfaces(names.peek().is_some().then(|| names.collect()))
     }
 }
 

@@ -18,7 +18,7 @@ mod range;
 pub use address::{AddrRange, AddressRanges, AddressSet, Family};
 pub use duration::Seconds;
 pub use endpoint::{AddressPattern, Endpoint};
-pub use interface::{Interface, InterfacePattern};
+pub use interface::{Interface, InterfacePattern, Interfaces};
 pub use invalid::{Invalid, Mistake};
 pub use name::Name;
 pub use near::nearest;

@@ -1,37 +1,62 @@
 //! Ports and port ranges.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::slice;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use super::{Invalid, Mistake, RangeSet};
+use super::range::{self, RangeSet};
+use super::{Invalid, Mistake};
 
 /// A set of ports, host byte order, never empty and never with port 0. Written `80`, `8000-8999` or `80,443,8000-8100`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PortSet(RangeSet<u16>);
+#[derive(Debug, Clone)]
+pub struct PortSet(Kept);
+
+/// Nearly every endpoint has one port or range of ports, and there are hundreds of thousands of rules with an endpoint: so that takes no memory of its own.
+#[derive(Debug, Clone)]
+enum Kept {
+    One((u16, u16)),
+    Many(Arc<RangeSet<u16>>),
+}
 
 impl PortSet {
     /// The ephemeral ports that Linux uses by default (`net.ipv4.ip_local_port_range`).
     #[must_use]
     pub fn linux_ephemeral() -> Self {
-        PortSet(RangeSet::range(32768, 60999))
+        PortSet(Kept::One((32768, 60999)))
+    }
+
+    fn of(ranges: RangeSet<u16>) -> Self {
+        match ranges.ranges() {
+            [one] => PortSet(Kept::One(*one)),
+            _ => PortSet(Kept::Many(Arc::new(ranges))),
+        }
     }
 
     /// The ranges, sorted, inclusive.
     #[must_use]
     pub fn ranges(&self) -> &[(u16, u16)] {
-        self.0.ranges()
+        match &self.0 {
+            Kept::One(range) => slice::from_ref(range),
+            Kept::Many(ranges) => ranges.ranges(),
+        }
     }
 
     /// The port, if there is exactly one.
     #[must_use]
     pub fn as_single(&self) -> Option<u16> {
-        self.0.as_single()
+        match self.0 {
+            Kept::One((first, last)) if first == last => Some(first),
+            _ => None,
+        }
     }
 
     /// Whether a port is in it.
     #[must_use]
     pub fn contains(&self, port: u16) -> bool {
-        self.0.contains(port)
+        range::contains(self.ranges(), port)
     }
 
     /// Whether all of `other` is in it.
@@ -45,7 +70,33 @@ impl PortSet {
     /// The first range that both share.
     #[must_use]
     pub fn common(&self, other: &Self) -> Option<(u16, u16)> {
-        self.0.common(&other.0)
+        range::common(self.ranges(), other.ranges())
+    }
+}
+
+impl PartialEq for PortSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.ranges() == other.ranges()
+    }
+}
+
+impl Eq for PortSet {}
+
+impl PartialOrd for PortSet {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for PortSet {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.ranges().cmp(other.ranges())
+    }
+}
+
+impl Hash for PortSet {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.ranges().hash(state);
     }
 }
 
@@ -63,7 +114,7 @@ impl FromStr for PortSet {
             ranges.push(one(bare).map_err(|invalid| invalid.shifted(offset + lead))?);
             offset += item.len() + 1;
         }
-        Ok(PortSet(RangeSet::from_ranges(ranges)))
+        Ok(PortSet::of(RangeSet::from_ranges(ranges)))
     }
 }
 

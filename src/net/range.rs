@@ -107,8 +107,7 @@ impl<T: Scalar> RangeSet<T> {
     /// Whether a value is in it.
     #[must_use]
     pub fn contains(&self, value: T) -> bool {
-        let after = self.ranges.partition_point(|range| range.0 <= value);
-        after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|range| value <= range.1)
+        contains(&self.ranges, value)
     }
 
     /// Whether all from `start` to `end` is in it, both included.
@@ -122,19 +121,7 @@ impl<T: Scalar> RangeSet<T> {
     /// The first range that the two sets share, if any.
     #[must_use]
     pub fn common(&self, other: &Self) -> Option<(T, T)> {
-        let (mut mine, mut theirs) = (self.ranges.iter().peekable(), other.ranges.iter().peekable());
-        while let (Some(a), Some(b)) = (mine.peek(), theirs.peek()) {
-            let (start, end) = (a.0.max(b.0), a.1.min(b.1));
-            if start <= end {
-                return Some((start, end));
-            }
-            if a.1 < b.1 {
-                mine.next();
-            } else {
-                theirs.next();
-            }
-        }
-        None
+        common(&self.ranges, &other.ranges)
     }
 
     /// Whether the two sets share a value.
@@ -184,6 +171,29 @@ impl<T: Scalar> RangeSet<T> {
     pub fn union(&self, other: &Self) -> Self {
         Self::from_ranges(self.ranges.iter().chain(&other.ranges).copied())
     }
+}
+
+/// Whether a value is in sorted, disjoint ranges.
+pub(super) fn contains<T: Scalar>(ranges: &[(T, T)], value: T) -> bool {
+    let after = ranges.partition_point(|range| range.0 <= value);
+    after.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|range| value <= range.1)
+}
+
+/// The first range that two lists of sorted, disjoint ranges share.
+pub(super) fn common<T: Scalar>(one: &[(T, T)], other: &[(T, T)]) -> Option<(T, T)> {
+    let (mut mine, mut theirs) = (one.iter().peekable(), other.iter().peekable());
+    while let (Some(a), Some(b)) = (mine.peek(), theirs.peek()) {
+        let (start, end) = (a.0.max(b.0), a.1.min(b.1));
+        if start <= end {
+            return Some((start, end));
+        }
+        if a.1 < b.1 {
+            mine.next();
+        } else {
+            theirs.next();
+        }
+    }
+    None
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the nat hooks do to a packet: to the first of a flow by rules, to the answer by undoing it.
 
 use super::{Journey, Packet, Side, Step, Translation, matches};
-use crate::net::PacketHeader;
+use crate::net::{Interfaces, PacketHeader};
 use crate::policy::Addresses;
 use crate::ruleset::{Action, Chain, Hook, Leg, Match, Origin, Rule, Ruleset};
 use crate::spec::{Direction, Fate, Tracking};
@@ -12,7 +12,7 @@ pub(super) fn first<'a>(ruleset: &Ruleset, chain: &'a Chain, packet: &mut Packet
     let mut step = Step::new(chain.hook, Fate::Accept);
     let holds = |matching: &Match| matches(ruleset, chain.hook, matching, packet, Tracking::Tracked);
     if chain.hook == Hook::NatPostrouting && !leaves_by_known(packet) {
-        let anywhere = |rule: &&Rule| holds(&Match { interfaces: std::sync::Arc::from([]), ..rule.matching.clone() });
+        let anywhere = |rule: &&Rule| holds(&Match { interfaces: Interfaces::default(), ..rule.matching.clone() });
         step.depends = chain.rules.iter().filter(anywhere).collect();
         return step;
     }

@@ -1,8 +1,7 @@
 //! Why a packet met what it met, in words, with the token of the spec that says so.
 
-use std::sync::Arc;
-
 use super::{Journey, Step, matches};
+use crate::net::Interfaces;
 use crate::policy::{Addresses, Policy, TranslationKind};
 use crate::ruleset::{Action, Hook, Leg, Match, Origin, Payload, Rule, Ruleset};
 use crate::source::Place;
@@ -62,7 +61,7 @@ fn beside(ruleset: &Ruleset, step: &Step<'_>, journey: &Journey<'_>) -> Option<C
 /// A match without what an entry restricts it by, and what is missed if only this holds.
 fn without_restrictions(matching: &Match) -> [(Match, &'static str); 4] {
     let anyone = Match { source: Addresses::Any, ..matching.clone() };
-    let anywhere = |matching: &Match| Match { interfaces: Arc::from([]), ..matching.clone() };
+    let anywhere = |matching: &Match| Match { interfaces: Interfaces::default(), ..matching.clone() };
     let mut any_port = matching.clone();
     if let Payload::Ports { source, .. } = &mut any_port.payload {
         *source = None;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::sets::{AddressSets, Addresses};
-use crate::net::{Family, Interface, Name, PortSet, Protocol, Seconds};
+use crate::net::{Family, Interface, Interfaces, Name, PortSet, Protocol, Seconds};
 use crate::source::{Place, Placed};
 use crate::spec::{Fate, NatConflict, Test, Timeout, Tracking};
 
@@ -22,7 +22,7 @@ pub struct Policy {
     /// What forward does; `None`: fwc does not touch the hook.
     pub forward: Option<Fate>,
     /// Every address set.
-    pub sets: AddressSets,
+    pub sets: Arc<AddressSets>,
     /// Sources that are dropped first of all.
     pub block: Option<Addresses>,
     /// Services, clients and forwards, in this order, each in the order written.
@@ -102,7 +102,7 @@ pub enum Role {
         /// Accepted sources.
         from: Addresses,
         /// Interfaces that requests may come in on; empty is any.
-        interfaces: Arc<[Interface]>,
+        interfaces: Interfaces,
     },
     /// This host is the client.
     Client {

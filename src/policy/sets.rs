@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::net::{AddrRange, AddressSet, Family};
 
@@ -22,37 +23,46 @@ pub enum Addresses {
 
 #[derive(Debug, Clone)]
 struct Labelled {
-    label: String,
-    set: AddressSet,
+    label: Arc<str>,
+    set: Arc<AddressSet>,
 }
 
 /// All sets of addresses that a policy uses. Equal content is kept once, under the first label it came with.
 #[derive(Debug, Clone, Default)]
 pub struct AddressSets {
     sets: Vec<Labelled>,
-    by_content: HashMap<AddressSet, AddressSetId>,
-    labels: HashSet<String>,
 }
 
-impl AddressSets {
+/// Address sets while they are collected.
+#[derive(Debug, Default)]
+pub(super) struct Collector {
+    pub(super) kept: AddressSets,
+    by_content: HashMap<Arc<AddressSet>, AddressSetId>,
+    labels: HashSet<Arc<str>>,
+}
+
+impl Collector {
     /// Keeps a non-empty set. `label` is a name that a person knows it by: the spec's set or `<entry>-from`.
     /// A label that is taken by other content gets a number.
-    pub fn intern(&mut self, label: &str, set: AddressSet) -> AddressSetId {
+    pub(super) fn intern(&mut self, label: &str, set: AddressSet) -> AddressSetId {
         if let Some(&known) = self.by_content.get(&set) {
             return known;
         }
-        let id = AddressSetId(u32::try_from(self.sets.len()).unwrap_or(u32::MAX));
-        let mut unique = label.to_string();
+        let id = AddressSetId(u32::try_from(self.kept.sets.len()).unwrap_or(u32::MAX));
+        let mut unique: Arc<str> = Arc::from(label);
         let mut number = 2;
-        while !self.labels.insert(unique.clone()) {
-            unique = format!("{label}-{number}");
+        while !self.labels.insert(Arc::clone(&unique)) {
+            unique = Arc::from(format!("{label}-{number}"));
             number += 1;
         }
-        self.by_content.insert(set.clone(), id);
-        self.sets.push(Labelled { label: unique, set });
+        let set = Arc::new(set);
+        self.by_content.insert(Arc::clone(&set), id);
+        self.kept.sets.push(Labelled { label: unique, set });
         id
     }
+}
 
+impl AddressSets {
     /// The content of a set.
     #[must_use]
     pub fn get(&self, id: AddressSetId) -> &AddressSet {

@@ -163,8 +163,8 @@ impl Run<'_> {
     }
 
     fn found(&self, selectors: &[Selector], set: &Set) -> bool {
-        let hits = |test: &dyn Fn(&[Value]) -> bool| match &set.elements {
-            Elements::Keys(keys) => keys.iter().any(|element| test(&element.key)),
+        let hits = |test: &dyn Fn(&[Value<'_>]) -> bool| match &set.elements {
+            Elements::Keys(keys) => keys.iter().any(|element| test(&element.values().collect::<Vec<_>>())),
             Elements::V4(ranges) => ranges.iter().any(|&(a, b)| test(&[Value::Addresses(AddrRange::V4(a, b))])),
             Elements::V6(ranges) => ranges.iter().any(|&(a, b)| test(&[Value::Addresses(AddrRange::V6(a, b))])),
         };
@@ -174,10 +174,10 @@ impl Run<'_> {
         })
     }
 
-    fn meets(&self, selector: Selector, value: &Value) -> bool {
+    fn meets(&self, selector: Selector, value: &Value<'_>) -> bool {
         match (selector, value) {
             (Selector::Interface(way), Value::Interface(name)) => {
-                self.interface(way).is_some_and(|other| other == name.as_str())
+                self.interface(way).is_some_and(|other| other == *name)
             }
             (Selector::Address(_, side), Value::Addresses(range)) => within(*range, self.address(side)),
             (Selector::Protocol, Value::Protocol(protocol)) => self.protocol() == protocol.number(),

@@ -60,6 +60,15 @@ pub fn width(field: Field) -> u8 {
     }
 }
 
+/// Bytes of a key: of several fields, each is padded to 4.
+#[must_use]
+pub fn length(fields: &[Field]) -> u32 {
+    match fields {
+        [only] => width(*only).into(),
+        _ => fields.iter().map(|field| u32::from(width(*field)).next_multiple_of(4)).sum(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

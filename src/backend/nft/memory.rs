@@ -6,10 +6,11 @@
 //! What may differ on another kernel: before 5.18 the accounting works otherwise, and up to 6.17 a tree of ranges has no list beside it. While a
 //! transaction replaces a table, both are there, so that it takes twice as much for a moment.
 
-use super::key_type::width;
-use super::netlink::key_length;
-use super::program::{Element, Elements, Program, Set, Value};
-use crate::net::AddrRange;
+use super::key_type::{self, width};
+use super::keys::{COMMENT, Value};
+use super::program::{Elements, Program, Set};
+use crate::net::{AddrRange, Name};
+use crate::policy::EntryId;
 
 /// Bytes of kernel memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,7 +39,7 @@ const COUNTED: u64 = 16;
 /// The accounting of a counter: a pointer for each 4 bytes of it (`PCPU_MIN_ALLOC_SIZE`).
 const COUNTER_ACCOUNT: u64 = COUNTED / 4 * ACCOUNT;
 /// Of an element's user data: the length of all, type and length of the comment, and the byte that ends it.
-const COMMENT: u64 = 4;
+const USER_DATA: u64 = 4;
 /// Two pointers for each range beside the tree (`struct nft_array_interval`).
 const RANGE: u64 = 16;
 /// `struct nft_set` with its name and operations.
@@ -83,7 +84,7 @@ impl KernelMemory {
     pub fn of_part(program: &Program, part: Part) -> KernelMemory {
         let rules: usize = program.chains.iter().map(|chain| chain.rules.len()).sum();
         let chains = program.chains.len() as u64 * CHAIN + rules as u64 * RULE;
-        let sets = program.sets.iter().map(|set| of_set(set, part));
+        let sets = program.sets.iter().map(|set| of_set(set, &program.names, part));
         sets.fold(KernelMemory { shared: chains, per_processor: 0 }, |sum, set| KernelMemory {
             shared: sum.shared + set.shared,
             per_processor: sum.per_processor + set.per_processor,
@@ -97,11 +98,11 @@ impl KernelMemory {
     }
 }
 
-fn of_set(set: &Set, part: Part) -> KernelMemory {
+fn of_set(set: &Set, names: &[Name], part: Part) -> KernelMemory {
     let whole = |sum: u64| if let Elements::Keys(_) = set.elements { part.whole(sum) } else { sum };
     let count = whole(set.elements.len() as u64);
-    let key = u64::from(key_length(&set.key));
-    let structure = match (set.interval, set.key.len()) {
+    let key = u64::from(key_type::length(set.key()));
+    let structure = match (set.interval, set.key().len()) {
         (true, 0 | 1) => allocated(count * RANGE),
         (true, _) => fields(set, part),
         (false, _) => allocated(buckets(set, count) * 8 + SET),
@@ -109,7 +110,9 @@ fn of_set(set: &Set, part: Part) -> KernelMemory {
     let elements: u64 = match (&set.elements, set.interval) {
         (Elements::Keys(keys), interval) => {
             let fixed = EXTENSIONS + if interval { 2 * key } else { HASHED + key };
-            whole(keys.iter().map(|element| object(with_rest(fixed, set.counted, element))).sum())
+            let fixed = counted(fixed, set.counted) + USER_DATA + COMMENT.len() as u64;
+            let name = |owner: &EntryId| names.get(owner.0 as usize).map_or(0, |name| name.len() as u64);
+            whole(keys.owners().iter().map(|owner| object(fixed + name(owner))).sum())
         }
         // A start and an end, which is marked.
         (_, true) => count * 2 * object(TREE + EXTENSIONS + 4 + key),
@@ -121,10 +124,6 @@ fn of_set(set: &Set, part: Part) -> KernelMemory {
 
 fn counted(fixed: u64, counted: bool) -> u64 {
     if counted { fixed.next_multiple_of(8) + COUNTER } else { fixed }
-}
-
-fn with_rest(fixed: u64, has_counter: bool, element: &Element) -> u64 {
-    counted(fixed, has_counter) + COMMENT + element.comment.len() as u64
 }
 
 /// An accounted object of so many bytes, in the next size that there is.
@@ -153,64 +152,63 @@ fn buckets(set: &Set, count: u64) -> u64 {
 fn fields(set: &Set, part: Part) -> u64 {
     let Elements::Keys(keys) = &set.elements else { return 0 };
     let of_field = |(place, field)| {
-        let prefixes: u64 = keys.iter().filter_map(|element| element.key.get(place)).map(prefixes).sum();
+        let prefixes: u64 = keys.iter().filter_map(|element| element.values().nth(place)).map(prefixes).sum();
         let (prefixes, bytes) = (part.whole(prefixes), u64::from(width(field)));
         let table = |groups: u64, values: u64| groups * values * prefixes.div_ceil(64) * 8;
         let wide = table(bytes, 256);
         let table = if wide <= WIDE { wide } else { table(bytes * 2, 16) };
         allocated(table + HEADROOM) + allocated((prefixes + SPARE) * 8)
     };
-    set.key.iter().copied().enumerate().map(of_field).sum()
+    keys.fields().iter().copied().enumerate().map(of_field).sum()
 }
 
 /// Into how many prefixes the kernel takes a range apart.
-fn prefixes(value: &Value) -> u64 {
+fn prefixes(value: Value<'_>) -> u64 {
     match value {
         _ if value.is_single() => 1,
         Value::Addresses(range) => range.prefixes().len() as u64,
-        Value::Ports(first, last) => AddrRange::V4((*first).into(), (*last).into()).prefixes().len() as u64,
+        Value::Ports(first, last) => AddrRange::V4(first.into(), last.into()).prefixes().len() as u64,
         Value::Interface(_) | Value::Protocol(_) => 1,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
+    use crate::backend::nft::keys::{Key, Keys};
     use crate::backend::nft::program::Field;
     use crate::net::Family;
 
-    fn set(key: Vec<Field>, interval: bool, counted: bool, elements: Elements) -> Set {
-        Set { name: "a".to_string(), key, interval, counted, elements, place: None }
+    fn set(interval: bool, counted: bool, elements: Elements) -> Set {
+        Set { name: "a".to_string(), interval, counted, elements, place: None }
     }
 
     /// What Linux 6.18 charged for each element to the control group of `nft -f`; see the bench for all kinds.
     #[test]
     fn elements_take_what_the_kernel_was_seen_to_take() {
-        let key = |number: u32, last: u16| Element {
-            key: vec![
-                Value::Addresses(AddrRange::V4(number, number)),
-                Value::Protocol("udp".parse().unwrap()),
-                Value::Ports(1000, last),
-            ],
-            comment: Arc::from("fwc: s12345"),
+        let keys = |count, ranges| {
+            let mut keys = Keys::new(vec![Field::Address(Family::V4), Field::Protocol, Field::Port], ranges);
+            for number in 0..count {
+                let address = Value::Addresses(AddrRange::V4(number, number));
+                let key = [address, Value::Protocol("udp".parse().unwrap()), Value::Ports(1000, 1000)];
+                keys.push(&Key::of(&key), EntryId(0));
+            }
+            Elements::Keys(keys)
         };
-        let fields = || vec![Field::Address(Family::V4), Field::Protocol, Field::Port];
-        let keys = |count, last| Elements::Keys((0..count).map(|number| key(number, last)).collect());
+        let names: [Name; 1] = ["s12345".parse().unwrap()];
         let hosts = |count: u32| Elements::V4((0..count).map(|number| (2 * number, 2 * number)).collect());
         let all = Part { entries: 1, of: 1 };
-        let of = |set: &Set| of_set(set, all).shared + 2 * of_set(set, all).per_processor;
+        let of = |set: &Set| of_set(set, &names, all).shared + 2 * of_set(set, &names, all).per_processor;
         let seen = [
-            (set(fields(), false, true, keys(50_000, 1000)), 10_498_048),
-            (set(fields(), false, false, keys(50_000, 1000)), 5_701_632),
-            (set(vec![Field::Address(Family::V4)], false, false, hosts(50_000)), 5_701_632),
-            (set(vec![Field::Address(Family::V4)], true, false, hosts(50_000)), 8_253_440),
-            (set(fields(), true, true, keys(2_000, 1000)), 1_355_776),
+            (set(false, true, keys(50_000, false)), 10_498_048),
+            (set(false, false, keys(50_000, false)), 5_701_632),
+            (set(false, false, hosts(50_000)), 5_701_632),
+            (set(true, false, hosts(50_000)), 8_253_440),
+            (set(true, true, keys(2_000, true)), 1_355_776),
         ];
         for (set, bytes) in seen {
             let estimate = of(&set);
-            assert!(estimate.abs_diff(bytes) * 33 < bytes, "{estimate} and {bytes}: {:?} {}", set.key, set.interval);
+            assert!(estimate.abs_diff(bytes) * 33 < bytes, "{estimate} and {bytes}: {:?} {}", set.key(), set.interval);
         }
     }
 
@@ -218,19 +216,20 @@ mod tests {
     #[test]
     fn a_part_stands_for_the_whole() {
         let elements = |count: u16| {
-            let key = |port| Element { key: vec![Value::Ports(port, port)], comment: Arc::from("fwc: a") };
-            set(vec![Field::Port], false, true, Elements::Keys((1..=count).map(key).collect()))
+            let mut keys = Keys::new(vec![Field::Port], false);
+            (1..=count).for_each(|port| keys.push(&Key::of(&[Value::Ports(port, port)]), EntryId(0)));
+            set(false, true, Elements::Keys(keys))
         };
         let part = Part { entries: 1_000, of: 10_000 };
-        assert_eq!(of_set(&elements(1_000), part), of_set(&elements(10_000), Part { entries: 1, of: 1 }));
-        let hosts = set(vec![Field::Address(Family::V4)], false, false, Elements::V4(vec![(1, 1); 600]));
-        assert_eq!(of_set(&hosts, part), of_set(&hosts, Part { entries: 1, of: 1 }));
+        assert_eq!(of_set(&elements(1_000), &[], part), of_set(&elements(10_000), &[], Part { entries: 1, of: 1 }));
+        let hosts = set(false, false, Elements::V4(vec![(1, 1); 600]));
+        assert_eq!(of_set(&hosts, &[], part), of_set(&hosts, &[], Part { entries: 1, of: 1 }));
     }
 
     #[test]
     fn a_range_counts_as_its_prefixes() {
-        assert_eq!(prefixes(&Value::Ports(1024, 2047)), 1);
-        assert_eq!(prefixes(&Value::Ports(1, 6)), 4);
-        assert_eq!(prefixes(&Value::Addresses(AddrRange::V4(0, 2))), 2);
+        assert_eq!(prefixes(Value::Ports(1024, 2047)), 1);
+        assert_eq!(prefixes(Value::Ports(1, 6)), 4);
+        assert_eq!(prefixes(Value::Addresses(AddrRange::V4(0, 2))), 2);
     }
 }

@@ -5,14 +5,16 @@
 //! what the kernel needs for it.
 
 pub mod key_type;
+mod keys;
 mod memory;
 pub mod netlink;
 mod plan;
 mod program;
 mod text;
 
+pub use keys::{Element, Keys, Value};
 pub use memory::{KernelMemory, Part};
 pub use program::{
-    Chain, Condition, ConntrackState, Direction, Element, Elements, Field, Program, Rule, SIGNATURE, Selector, Set,
-    SetId, Side, TABLE, TABLE_COMMENT, Value, Verdict,
+    Chain, Condition, ConntrackState, Direction, Elements, Field, Program, Rule, SIGNATURE, Selector, Set, SetId, Side,
+    TABLE, TABLE_COMMENT, Verdict,
 };

@@ -1,9 +1,10 @@
 //! What fwc says to nf_tables, typed: no more than nft can write down, and nothing that it cannot list again.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use crate::net::{AddrRange, Family, Interface, Protocol};
+use super::keys::Keys;
+use crate::net::{AddrRange, Family, Interface, Name, Protocol};
+use crate::policy::EntryId;
 use crate::ruleset::Hook;
 use crate::source::Place;
 use crate::spec::Fate;
@@ -25,6 +26,8 @@ pub struct Program {
     /// What the table is signed with, as the comment of the chain [`SIGNATURE`]: `fwc VERSION spec:HASH rules:IDENTITY`, both in their first 32 hex
     /// digits. The identity is zeroes until [`Program::sign`].
     pub signature: String,
+    /// The names of the entries, by [`EntryId`]: whose an element is, its comment says.
+    pub names: Vec<Name>,
     /// Named sets, by [`SetId`].
     pub sets: Vec<Set>,
     /// Chains; one that others jump to stands before them.
@@ -43,6 +46,12 @@ pub(super) fn signature(version: &str, spec_hash: &str) -> String {
 }
 
 impl Program {
+    /// The name of an entry.
+    #[must_use]
+    pub fn name(&self, entry: EntryId) -> &str {
+        self.names.get(entry.0 as usize).map_or("", |name| name)
+    }
+
     /// Writes into the signature what the table will be once it is loaded (in hex), so that anybody can tell later whether it still is.
     pub fn sign(&mut self, identity: &str) {
         let identity: String = identity.chars().take(DIGITS).collect();
@@ -68,8 +77,6 @@ pub struct SetId(pub usize);
 pub struct Set {
     /// Unique in the table.
     pub name: String,
-    /// The fields of a key.
-    pub key: Vec<Field>,
     /// Whether keys are ranges. They never overlap: the kernel refuses it, and nothing would decide which of them counts.
     pub interval: bool,
     /// Whether each element counts packets and bytes.
@@ -84,6 +91,16 @@ pub struct Set {
 const SIZED: usize = 512;
 
 impl Set {
+    /// The fields of a key.
+    #[must_use]
+    pub fn key(&self) -> &[Field] {
+        match &self.elements {
+            Elements::V4(_) => &[Field::Address(Family::V4)],
+            Elements::V6(_) => &[Field::Address(Family::V6)],
+            Elements::Keys(keys) => keys.fields(),
+        }
+    }
+
     /// The size to declare, in elements, with room for additions: a quarter and more. It goes in steps of a sixteenth to an eighth, so that a few elements
     /// more or less seldom make another set of it, which would have to be loaded as a whole. `None` lets the kernel grow the set as it needs.
     #[must_use]
@@ -121,7 +138,7 @@ pub enum Elements {
     /// The same for IPv6.
     V6(Vec<(u128, u128)>),
     /// Keys of several fields, or of other types.
-    Keys(Vec<Element>),
+    Keys(Keys),
 }
 
 impl Elements {
@@ -140,38 +157,12 @@ impl Elements {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-}
 
-/// One element.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Element {
-    /// A value for each field of the key.
-    pub key: Vec<Value>,
-    /// Who it belongs to: `fwc: NAME`.
-    pub comment: Arc<str>,
-}
-
-/// The value or range of values of one field.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Value {
-    /// An interface.
-    Interface(Interface),
-    /// Addresses.
-    Addresses(AddrRange),
-    /// A protocol.
-    Protocol(Protocol),
-    /// Ports, first and last, host byte order.
-    Ports(u16, u16),
-}
-
-impl Value {
-    /// Whether it is one value, no range.
-    #[must_use]
-    pub fn is_single(&self) -> bool {
-        match self {
-            Value::Addresses(range) => range.as_host().is_some(),
-            Value::Ports(first, last) => first == last,
-            Value::Interface(_) | Value::Protocol(_) => true,
+    /// Whether a set of these is the same as of others, its comments included.
+    pub(super) fn is_same<'n>(&self, other: &Elements, name: impl Fn(EntryId) -> Option<&'n Name>) -> bool {
+        match (self, other) {
+            (Elements::Keys(ours), Elements::Keys(theirs)) => ours.is_same(theirs, name),
+            _ => self == other,
         }
     }
 }

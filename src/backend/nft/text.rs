@@ -3,9 +3,10 @@
 use std::fmt::{self, Display, Formatter, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::keys::{COMMENT, Element, Value};
 use super::program::{
-    Chain, Condition, ConntrackState, Direction, Element, Elements, Field, Program, Rule, SIGNATURE, Selector, Set,
-    Side, TABLE, TABLE_COMMENT, Value, Verdict,
+    Chain, Condition, ConntrackState, Direction, Elements, Field, Program, Rule, SIGNATURE, Selector, Set, Side, TABLE,
+    TABLE_COMMENT, Verdict,
 };
 use crate::net::{AddrRange, Family, Protocol};
 use crate::ruleset::Hook;
@@ -32,7 +33,7 @@ impl Display for Whole<'_> {
         writeln!(f, "table inet {TABLE} {{\n\tcomment \"{TABLE_COMMENT}\"")?;
         for set in &program.sets {
             writeln!(f)?;
-            set_text(f, set)?;
+            set_text(f, program, set)?;
         }
         for chain in &program.chains {
             writeln!(f)?;
@@ -42,10 +43,10 @@ impl Display for Whole<'_> {
     }
 }
 
-fn set_text(f: &mut Formatter<'_>, set: &Set) -> fmt::Result {
+fn set_text(f: &mut Formatter<'_>, program: &Program, set: &Set) -> fmt::Result {
     writeln!(f, "\tset {} {{", set.name)?;
     write!(f, "\t\ttype ")?;
-    joined(f, " . ", &set.key, |f, field| f.write_str(type_name(*field)))?;
+    joined(f, " . ", set.key(), |f, field| f.write_str(type_name(*field)))?;
     writeln!(f)?;
     if let Some(size) = set.size() {
         writeln!(f, "\t\tsize {size}")?;
@@ -69,8 +70,10 @@ fn set_text(f: &mut Formatter<'_>, set: &Set) -> fmt::Result {
             }
         }
         Elements::Keys(keys) => {
-            for element in keys {
-                writeln!(f, "\t\t\t{},", Entry(element))?;
+            for element in keys.iter() {
+                f.write_str("\t\t\t")?;
+                element_text(f, program, element)?;
+                f.write_str(",\n")?;
             }
         }
     }
@@ -89,21 +92,17 @@ impl Display for V4 {
     }
 }
 
-struct Entry<'a>(&'a Element);
-
-impl Display for Entry<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        joined(f, " . ", &self.0.key, value_text)?;
-        write!(f, " comment \"{}\"", self.0.comment)
-    }
+fn element_text(f: &mut Formatter<'_>, program: &Program, element: Element<'_>) -> fmt::Result {
+    joined(f, " . ", element.values(), value_text)?;
+    write!(f, " comment \"{COMMENT}{}\"", program.name(element.owner))
 }
 
-fn value_text(f: &mut Formatter<'_>, value: &Value) -> fmt::Result {
+fn value_text(f: &mut Formatter<'_>, value: Value<'_>) -> fmt::Result {
     match value {
         Value::Interface(name) => write!(f, "\"{name}\""),
         Value::Addresses(range) => range.fmt(f),
-        Value::Protocol(protocol) => protocol_text(f, *protocol),
-        Value::Ports(first, last) => ports_text(f, (*first, *last)),
+        Value::Protocol(protocol) => protocol_text(f, protocol),
+        Value::Ports(first, last) => ports_text(f, (first, last)),
     }
 }
 
@@ -289,10 +288,10 @@ fn one_of<T>(f: &mut Formatter<'_>, items: &[T], item: impl Fn(&mut Formatter<'_
 fn joined<T>(
     f: &mut Formatter<'_>,
     separator: &str,
-    items: &[T],
-    item: impl Fn(&mut Formatter<'_>, &T) -> fmt::Result,
+    items: impl IntoIterator<Item = T>,
+    item: impl Fn(&mut Formatter<'_>, T) -> fmt::Result,
 ) -> fmt::Result {
-    for (index, value) in items.iter().enumerate() {
+    for (index, value) in items.into_iter().enumerate() {
         if index > 0 {
             f.write_str(separator)?;
         }

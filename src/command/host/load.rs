@@ -36,7 +36,7 @@ pub(crate) fn program(compiled: &Compiled) -> nft::Program {
 
 /// The same without a signature: what it says of itself is no identity.
 pub(crate) fn unsigned(compiled: &Compiled) -> nft::Program {
-    nft::Program::of(compiled.ruleset(), &header(compiled))
+    nft::Program::of_policy(&compiled.policy, &header(compiled))
 }
 
 /// What the artifacts of a spec say of where they come from.

@@ -69,8 +69,6 @@ pub(crate) fn cut(
     listeners: &[Listener],
     local: &[LocalAddress],
 ) -> Option<Diagnostic> {
-    let rules: usize = compiled.ruleset().chains.iter().map(|chain| chain.rules.len()).sum();
-    let most = EFFORT / rules.max(1);
     let ssh = |one: &Connection| {
         let at_ssh = |listener: &&Listener| listener.ssh && listener.address.port() == one.local.port();
         one.protocol == Protocol::TCP && listeners.iter().any(|listener| at_ssh(&listener))
@@ -78,7 +76,11 @@ pub(crate) fn cut(
     let abroad = |one: &Connection| !one.local.ip().is_loopback() && !one.peer.ip().is_loopback() && !ssh(one);
     let listening: HashSet<(Protocol, u16)> =
         listeners.iter().map(|listener| (listener.protocol, listener.address.port())).collect();
-    let mut all = sockets.connections().filter(abroad);
+    let mut all = sockets.connections().filter(abroad).peekable();
+    // Without connections the rules need not be made.
+    all.peek()?;
+    let rules: usize = compiled.ruleset().chains.iter().map(|chain| chain.rules.len()).sum();
+    let most = EFFORT / rules.max(1);
     let doomed: Vec<(Connection, bool)> = all
         .by_ref()
         .take(most)

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Diagnostic, finding};
 use crate::net::{AddressPattern, AddressRanges, AddressSet, Name};
-use crate::policy::sets::{AddressSets, Addresses};
+use crate::policy::sets::{AddressSets, Addresses, Collector};
 use crate::source::{Place, Placed};
 use crate::spec::{Entry, SetSpec};
 
@@ -15,7 +15,7 @@ const MOST_COPIED: usize = 1 << 22;
 pub(super) struct Resolver<'a> {
     specs: HashMap<&'a Name, &'a Entry<SetSpec>>,
     done: HashMap<&'a Name, Option<Addresses>>,
-    sets: AddressSets,
+    sets: Collector,
     /// Ranges that have been copied from sets.
     copied: usize,
     pub(super) diagnostics: Vec<Diagnostic>,
@@ -42,7 +42,7 @@ impl<'a> Resolver<'a> {
         let mut resolver = Resolver {
             specs: specs.iter().map(|entry| (&entry.name.value, entry)).collect(),
             done: HashMap::new(),
-            sets: AddressSets::default(),
+            sets: Collector::default(),
             copied: 0,
             diagnostics: Vec::new(),
         };
@@ -53,12 +53,12 @@ impl<'a> Resolver<'a> {
     }
 
     pub(super) fn finish(self) -> (AddressSets, Vec<Diagnostic>) {
-        (self.sets, self.diagnostics)
+        (self.sets.kept, self.diagnostics)
     }
 
     /// The sets so far.
     pub(super) fn sets(&self) -> &AddressSets {
-        &self.sets
+        &self.sets.kept
     }
 
     /// A set, after all those that it contains. Sets may lie in each other as deep as the spec is long, so that this must not recurse.
@@ -116,7 +116,7 @@ impl<'a> Resolver<'a> {
             AddressPattern::Any => self.diagnostics.push(finding::set_of_sets::star(item.place)),
             AddressPattern::Set(_) => {
                 if let Some(Addresses::Set(id)) = self.pattern(&item.value, item.place) {
-                    let set = self.sets.get(id);
+                    let set = self.sets.kept.get(id);
                     let before = self.copied;
                     self.copied = before.saturating_add(set.v4.ranges().len() + set.v6.ranges().len());
                     if self.copied > MOST_COPIED {

@@ -1,7 +1,5 @@
 //! Services, clients and forwards.
 
-use std::sync::Arc;
-
 use super::addresses::Resolver;
 use crate::diagnostic::finding::{family_mismatch, port_shape, unspecified_address};
 use crate::net::{AddressPattern, Endpoint, Family, PortSet, Protocol};
@@ -24,7 +22,7 @@ fn service(entry: &spec::Entry<spec::Service>, resolver: &mut Resolver<'_>) -> O
     let servers = servers(&service.listen, &service.protocols, resolver);
     let from = sources(&entry.name, service.from.as_ref(), resolver);
     check_families(&servers, service.from.as_ref(), from, resolver);
-    let interfaces: Arc<[_]> = service.interfaces.iter().map(|interface| interface.value.clone()).collect();
+    let interfaces = service.interfaces.iter().map(|interface| interface.value.clone()).collect();
     let role = Role::Service { from: from.unwrap_or(Addresses::Any), interfaces };
     assemble(&entry.name, service.stateless, servers, role)
 }

@@ -6,6 +6,8 @@ mod addresses;
 mod entries;
 mod nat;
 
+use std::sync::Arc;
+
 use addresses::Resolver;
 
 use super::check;
@@ -29,7 +31,7 @@ pub fn resolve(spec: &Spec) -> (Policy, Vec<Diagnostic>) {
         input,
         output,
         forward: spec.policy.forward.map(|fate| fate.value),
-        sets,
+        sets: Arc::new(sets),
         block,
         entries,
         nat,

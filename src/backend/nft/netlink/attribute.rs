@@ -59,20 +59,27 @@ impl Writer {
 
     /// Appends an attribute of a few bytes.
     pub(super) fn bytes(&mut self, kind: u16, value: &[u8]) {
-        let length = u16::try_from(value.len() + 4).unwrap_or(u16::MAX);
+        self.header(kind, value.len());
+        self.bytes.extend_from_slice(value);
+        self.pad();
+    }
+
+    fn header(&mut self, kind: u16, length: usize) {
+        let length = u16::try_from(length + 4).unwrap_or(u16::MAX);
         self.bytes.extend_from_slice(&length.to_ne_bytes());
         self.bytes.extend_from_slice(&kind.to_ne_bytes());
-        self.bytes.extend_from_slice(value);
-        while !self.bytes.len().is_multiple_of(4) {
-            self.bytes.push(0);
-        }
+    }
+
+    fn pad(&mut self) {
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
     }
 
     /// Appends a string with its NUL.
     pub(super) fn text(&mut self, kind: u16, value: &str) {
-        let mut bytes = value.as_bytes().to_vec();
-        bytes.push(0);
-        self.bytes(kind, &bytes);
+        self.header(kind, value.len() + 1);
+        self.bytes.extend_from_slice(value.as_bytes());
+        self.bytes.push(0);
+        self.pad();
     }
 
     /// Appends a number in network order.
@@ -87,11 +94,16 @@ impl Writer {
         self.bytes(kind, &data);
     }
 
-    /// Appends user data with a comment.
-    pub(super) fn comment(&mut self, kind: u16, comment: &str) {
-        let mut value = comment.as_bytes().to_vec();
-        value.push(0);
-        self.user_data(kind, 0, &value);
+    /// Appends user data with a comment, which is given in parts and of at most 253 bytes.
+    pub(super) fn comment<const N: usize>(&mut self, kind: u16, parts: [&str; N]) {
+        let length = parts.iter().map(|part| part.len()).sum::<usize>() + 1;
+        self.header(kind, 2 + length);
+        self.bytes.extend_from_slice(&[0, u8::try_from(length).unwrap_or(u8::MAX)]);
+        for part in parts {
+            self.bytes.extend_from_slice(part.as_bytes());
+        }
+        self.bytes.push(0);
+        self.pad();
     }
 
     fn patch(&mut self, at: usize, value: &[u8]) {

@@ -19,7 +19,6 @@ use crate::spec::Fate;
 use crate::sys::expression::Scratch;
 use attribute::Writer;
 use rule::{Encoder, Ids};
-pub(super) use set::key_length;
 use set::{ElementWriter, Shape};
 
 const NFT_MSG_NEWTABLE: u16 = 0;
@@ -194,7 +193,7 @@ impl Builder<'_> {
                 self.writer.be32(NFTA_TABLE_FLAGS, 0);
             }
             if whole {
-                self.writer.comment(NFTA_TABLE_USERDATA, TABLE_COMMENT);
+                self.writer.comment(NFTA_TABLE_USERDATA, [TABLE_COMMENT]);
             }
             self.writer.end_message(message);
         }
@@ -205,7 +204,7 @@ impl Builder<'_> {
         let message = self.writer.message(NFT_MSG_NEWCHAIN, CREATE);
         self.writer.text(NFTA_CHAIN_TABLE, TABLE);
         self.writer.text(NFTA_CHAIN_NAME, SIGNATURE);
-        self.writer.comment(NFTA_CHAIN_USERDATA, &self.program.signature);
+        self.writer.comment(NFTA_CHAIN_USERDATA, [&self.program.signature]);
         self.writer.end_message(message);
     }
 
@@ -216,7 +215,7 @@ impl Builder<'_> {
             self.part(format!("set {}", set.name), set.place);
             shape.write(&mut self.writer);
             let mut elements = ElementWriter::new(&mut self.writer, &shape);
-            elements.set(set);
+            elements.set(program, set);
             for offset in elements.finish() {
                 self.part_at(offset, format!("elements of set {}", set.name), set.place);
             }

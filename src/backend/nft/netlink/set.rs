@@ -2,8 +2,9 @@
 
 use super::attribute::{Open, Writer};
 use crate::backend::nft::key_type;
-use crate::backend::nft::program::{Element, Elements, Field, Set, TABLE, Value};
-use crate::net::{AddrRange, Scalar};
+use crate::backend::nft::keys::COMMENT;
+use crate::backend::nft::program::{Elements, Field, Program, Set, TABLE};
+use crate::net::Scalar;
 
 const NFT_MSG_NEWSET: u16 = 9;
 const NFT_MSG_NEWSETELEM: u16 = 12;
@@ -78,9 +79,9 @@ impl<'a> Shape<'a> {
         Shape {
             name: &set.name,
             id,
-            key_type: key_type::of_key(&set.key),
-            key_length: key_length(&set.key),
-            fields: &set.key,
+            key_type: key_type::of_key(set.key()),
+            key_length: key_type::length(set.key()),
+            fields: set.key(),
             interval: set.interval,
             counted: set.counted,
             anonymous: false,
@@ -172,14 +173,6 @@ fn width(field: Field) -> u32 {
     key_type::width(field).into()
 }
 
-/// Bytes of a key: of several fields, each is padded to 4.
-pub(in crate::backend::nft) fn key_length(fields: &[Field]) -> u32 {
-    match fields {
-        [only] => width(*only),
-        _ => fields.iter().map(|field| width(*field).next_multiple_of(4)).sum(),
-    }
-}
-
 /// Messages with elements of one set: as many as it takes.
 pub(super) struct ElementWriter<'w, 's> {
     writer: &'w mut Writer,
@@ -201,19 +194,15 @@ impl<'w, 's> ElementWriter<'w, 's> {
     }
 
     /// A named set's elements.
-    pub(super) fn set(&mut self, set: &Set) {
+    pub(super) fn set(&mut self, program: &Program, set: &Set) {
         match &set.elements {
             Elements::V4(ranges) if set.interval => self.intervals(ranges, u32::to_be_bytes),
             Elements::V6(ranges) if set.interval => self.intervals(ranges, u128::to_be_bytes),
             Elements::V4(ranges) => ranges.iter().for_each(|(address, _)| self.key(&address.to_be_bytes())),
             Elements::V6(ranges) => ranges.iter().for_each(|(address, _)| self.key(&address.to_be_bytes())),
             Elements::Keys(keys) => {
-                let (mut first, mut last) = (Vec::new(), Vec::new());
-                for element in keys {
-                    first.clear();
-                    last.clear();
-                    encode(element, &mut first, &mut last);
-                    self.commented(&first, set.interval.then_some(last.as_slice()), &element.comment);
+                for element in keys.iter() {
+                    self.commented(element.first, set.interval.then_some(element.last), program.name(element.owner));
                 }
             }
         }
@@ -256,13 +245,13 @@ impl<'w, 's> ElementWriter<'w, 's> {
         self.writer.end_nested(element);
     }
 
-    fn commented(&mut self, first: &[u8], last: Option<&[u8]>, comment: &str) {
+    fn commented(&mut self, first: &[u8], last: Option<&[u8]>, name: &str) {
         let element = self.element();
         data(self.writer, NFTA_SET_ELEM_KEY, first);
         if let Some(last) = last {
             data(self.writer, NFTA_SET_ELEM_KEY_END, last);
         }
-        self.writer.comment(NFTA_SET_ELEM_USERDATA, comment);
+        self.writer.comment(NFTA_SET_ELEM_USERDATA, [COMMENT, name]);
         self.writer.end_nested(element);
     }
 
@@ -295,38 +284,4 @@ fn data(writer: &mut Writer, kind: u16, value: &[u8]) {
     let nest = writer.nested(kind);
     writer.bytes(NFTA_DATA_VALUE, value);
     writer.end_nested(nest);
-}
-
-/// Appends the first and the last key of an element.
-fn encode(element: &Element, first: &mut Vec<u8>, last: &mut Vec<u8>) {
-    let alone = element.key.len() == 1;
-    for value in &element.key {
-        match value {
-            Value::Interface(name) => {
-                let name = super::interface_bytes(name);
-                first.extend_from_slice(&name);
-                last.extend_from_slice(&name);
-            }
-            Value::Addresses(AddrRange::V4(from, to)) => {
-                first.extend_from_slice(&from.to_be_bytes());
-                last.extend_from_slice(&to.to_be_bytes());
-            }
-            Value::Addresses(AddrRange::V6(from, to)) => {
-                first.extend_from_slice(&from.to_be_bytes());
-                last.extend_from_slice(&to.to_be_bytes());
-            }
-            Value::Protocol(protocol) => {
-                first.push(protocol.number());
-                last.push(protocol.number());
-            }
-            Value::Ports(from, to) => {
-                first.extend_from_slice(&from.to_be_bytes());
-                last.extend_from_slice(&to.to_be_bytes());
-            }
-        }
-        if !alone {
-            first.resize(first.len().next_multiple_of(4), 0);
-            last.resize(last.len().next_multiple_of(4), 0);
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! Addresses of a rule as conditions: written in place, or looked up in a set of their own.
 
 use super::Planner;
-use crate::backend::nft::program::{Condition, Elements, Field, Selector, Set, SetId, Side};
+use crate::backend::nft::program::{Condition, Elements, Selector, Set, SetId, Side};
 use crate::net::{AddrRange, Family, Scalar};
 use crate::policy::{AddressSetId, Addresses};
 
@@ -31,7 +31,7 @@ impl Planner<'_> {
                 Where::Original => Condition::OriginalDestination(range),
             })],
             Addresses::Set(id) => {
-                if self.ruleset.sets.get(id).ranges(family).next().is_some_and(is_whole) {
+                if self.policy_sets.get(id).ranges(family).next().is_some_and(is_whole) {
                     return vec![Some(Condition::Family(family))];
                 }
                 let selector = match at {
@@ -48,20 +48,19 @@ impl Planner<'_> {
         if let Some(known) = self.addresses.get(&(id, family)) {
             return known.clone();
         }
-        let set = self.ruleset.sets.get(id);
+        let set = self.policy_sets.get(id);
         let parts = match family {
             Family::V4 => parts(set.v4.ranges()).map(|part| part.map(Elements::V4)),
             Family::V6 => parts(set.v6.ranges()).map(|part| part.map(Elements::V6)),
         };
-        let label = self.ruleset.sets.label(id);
+        let label = self.policy_sets.label(id);
         let both = parts.iter().flatten().count() == 2;
         let mut ids = Vec::new();
         for (elements, interval) in parts.into_iter().zip([false, true]) {
             let Some(elements) = elements else { continue };
             let kind = if both && interval { "_ranges" } else { "" };
             let name = self.names.unique(&format!("{label}{kind}{}", suffix(Some(family))));
-            let key = vec![Field::Address(family)];
-            ids.push(self.add(Set { name, key, interval, counted: false, elements, place: None }));
+            ids.push(self.add(Set { name, interval, counted: false, elements, place: None }));
         }
         self.addresses.insert((id, family), ids.clone());
         ids

@@ -5,35 +5,34 @@
 
 use std::collections::BTreeMap;
 
-use crate::backend::nft::program::{Element, Value};
-use crate::net::{AddrRange, Interface};
+use crate::backend::nft::keys::{Keys, Value};
+use crate::net::AddrRange;
 
 /// An element as a box: first and last of each field.
 type Sides = Vec<(u128, u128)>;
 
 /// The elements in layers; within one, no two overlap. Together they match what the elements match. All keys have the same fields.
-pub(super) fn layers(elements: Vec<Element>) -> Vec<Vec<Element>> {
-    let boxes = boxes(&elements);
-    let mut slots: Vec<Option<Element>> = elements.into_iter().map(Some).collect();
-    let mut rest: Vec<usize> = (0..slots.len()).collect();
+pub(super) fn layers(elements: &Keys) -> Vec<Keys> {
+    let boxes = boxes(elements);
+    let mut rest: Vec<usize> = (0..elements.len()).collect();
     let mut layers = Vec::new();
     while !rest.is_empty() {
         let (mut kept, spilled) = layer(&boxes, rest);
         kept.sort_unstable();
-        layers.push(kept.into_iter().filter_map(|at| slots.get_mut(at).and_then(Option::take)).collect());
+        layers.push(elements.picked(&kept));
         rest = spilled;
     }
     layers
 }
 
-fn boxes(elements: &[Element]) -> Vec<Sides> {
-    let mut interfaces: BTreeMap<&Interface, u128> = BTreeMap::new();
+fn boxes(elements: &Keys) -> Vec<Sides> {
+    let mut interfaces: BTreeMap<&str, u128> = BTreeMap::new();
     let mut count = 0;
     let mut sides = |value| match value {
-        &Value::Addresses(AddrRange::V4(first, last)) => (first.into(), last.into()),
-        &Value::Addresses(AddrRange::V6(first, last)) => (first, last),
+        Value::Addresses(AddrRange::V4(first, last)) => (first.into(), last.into()),
+        Value::Addresses(AddrRange::V6(first, last)) => (first, last),
         Value::Protocol(protocol) => (protocol.number().into(), protocol.number().into()),
-        &Value::Ports(first, last) => (first.into(), last.into()),
+        Value::Ports(first, last) => (first.into(), last.into()),
         Value::Interface(name) => {
             let number = *interfaces.entry(name).or_insert_with(|| {
                 count += 1;
@@ -42,7 +41,7 @@ fn boxes(elements: &[Element]) -> Vec<Sides> {
             (number, number)
         }
     };
-    elements.iter().map(|element| element.key.iter().map(&mut sides).collect()).collect()
+    elements.iter().map(|element| element.values().map(&mut sides).collect()).collect()
 }
 
 /// Boxes that lie apart, and those that must go elsewhere. What is contained in a kept box is in neither.
@@ -131,23 +130,31 @@ fn overlap(boxes: &[Sides], a: usize, b: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::nft::keys::{Element, Key};
+    use crate::backend::nft::program::Field;
+    use crate::net::{Family, Protocol};
+    use crate::policy::EntryId;
     use proptest::prelude::*;
-    use std::sync::Arc;
 
-    fn element(address: (u32, u32), ports: (u16, u16)) -> Element {
-        let key = vec![
-            Value::Addresses(AddrRange::V4(address.0, address.1)),
-            Value::Protocol(crate::net::Protocol::TCP),
-            Value::Ports(ports.0, ports.1),
-        ];
-        Element { key, comment: Arc::from("") }
+    /// First and last address, first and last port.
+    type Range = ((u32, u32), (u16, u16));
+
+    fn keys(ranges: &[Range]) -> Keys {
+        let mut keys = Keys::new(vec![Field::Address(Family::V4), Field::Protocol, Field::Port], true);
+        for &(address, ports) in ranges {
+            let address = Value::Addresses(AddrRange::V4(address.0, address.1));
+            let values = [address, Value::Protocol(Protocol::TCP), Value::Ports(ports.0, ports.1)];
+            keys.push(&Key::of(&values), EntryId(0));
+        }
+        keys
     }
 
-    fn holds(element: &Element, address: u32, port: u16) -> bool {
-        let [Value::Addresses(AddrRange::V4(a, b)), _, Value::Ports(c, d)] = element.key.as_slice() else {
+    fn holds(element: Element<'_>, address: u32, port: u16) -> bool {
+        let values: Vec<Value<'_>> = element.values().collect();
+        let [Value::Addresses(AddrRange::V4(a, b)), _, Value::Ports(c, d)] = values[..] else {
             return false;
         };
-        *a <= address && address <= *b && *c <= port && port <= *d
+        a <= address && address <= b && c <= port && port <= d
     }
 
     proptest! {
@@ -155,13 +162,13 @@ mod tests {
         fn layers_lie_apart_and_lose_nothing(
             sides in proptest::collection::vec(((0u32..12, 0u32..6), (1u16..12, 0u16..6)), 0..20)
         ) {
-            let elements: Vec<Element> =
-                sides.iter().map(|&((a, b), (c, d))| element((a, a + b), (c, c + d))).collect();
-            let layers = layers(elements.clone());
+            let ranges: Vec<Range> = sides.iter().map(|&((a, b), (c, d))| ((a, a + b), (c, c + d))).collect();
+            let elements = keys(&ranges);
+            let layers = layers(&elements);
             for address in 0..20 {
                 for port in 0..20 {
                     let wanted = elements.iter().any(|element| holds(element, address, port));
-                    let hits = |layer: &Vec<Element>| layer.iter().filter(|element| holds(element, address, port)).count();
+                    let hits = |layer: &Keys| layer.iter().filter(|element| holds(*element, address, port)).count();
                     prop_assert!(layers.iter().all(|layer| hits(layer) <= 1));
                     prop_assert_eq!(layers.iter().any(|layer| hits(layer) == 1), wanted);
                 }
@@ -171,18 +178,17 @@ mod tests {
 
     #[test]
     fn what_is_contained_goes_and_what_is_not_moves() {
-        let (wide, inside, across) = (element((0, 99), (1, 99)), element((5, 5), (7, 9)), element((0, 9), (90, 110)));
-        let layers = layers(vec![inside.clone(), wide.clone(), across.clone(), wide.clone()]);
-        assert_eq!(layers, [vec![wide], vec![across]]);
+        let (wide, inside, across) = (((0, 99), (1, 99)), ((5, 5), (7, 9)), ((0, 9), (90, 110)));
+        assert_eq!(layers(&keys(&[inside, wide, across, wide])), [keys(&[wide]), keys(&[across])]);
     }
 
     #[test]
     fn ten_thousand_that_all_touch_are_no_trouble() {
         // Each port range overlaps with the next one.
-        let chain: Vec<Element> = (0..10_000u16).map(|n| element((1, 1), (n * 5 + 1, n * 5 + 8))).collect();
-        assert!(layers(chain).len() <= 4);
-        let mut nested: Vec<Element> = (0..10_000u32).map(|n| element((n * 256, n * 256 + 255), (1, 9))).collect();
-        nested.push(element((0, u32::MAX), (1, 99)));
-        assert_eq!(layers(nested).len(), 1);
+        let chain: Vec<Range> = (0..10_000u16).map(|n| ((1, 1), (n * 5 + 1, n * 5 + 8))).collect();
+        assert!(layers(&keys(&chain)).len() <= 4);
+        let mut nested: Vec<Range> = (0..10_000u32).map(|n| ((n * 256, n * 256 + 255), (1, 9))).collect();
+        nested.push(((0, u32::MAX), (1, 99)));
+        assert_eq!(layers(&keys(&nested)).len(), 1);
     }
 }

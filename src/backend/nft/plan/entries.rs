@@ -3,8 +3,7 @@
 //! Rules that ask for the same are one class: one lookup of all their endpoints. Where there are many classes (a thousand services, each with
 //! a `from` of its own), most of them give up their rule, and what they ask for becomes one more field of the key.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{Draft, Planner, verdict};
 use crate::backend::nft::program::{self, Condition, Selector, Side, Verdict};
@@ -14,7 +13,7 @@ use crate::ruleset::{Action, Leg, Locality, Origin, Payload, Rule, StateMatch};
 use crate::source::Place;
 
 /// What tells groups of rules apart however many entries there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Base {
     pub(super) action: Action,
     pub(super) section: &'static str,
@@ -27,7 +26,7 @@ pub(super) struct Base {
 }
 
 /// What an endpoint has besides its address and protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     /// Ports.
     Ports,
@@ -38,29 +37,29 @@ pub(super) enum Kind {
 }
 
 /// What a class asks for besides the endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Restriction<'a> {
     pub(super) interfaces: &'a [Interface],
-    pub(super) peer: Addresses,
+    pub(super) peer: &'a Addresses,
     pub(super) peer_ports: Option<&'a PortSet>,
     /// A set of server addresses that is too large to be multiplied by the ports.
-    pub(super) server: Addresses,
+    pub(super) server: &'a Addresses,
 }
 
 impl Restriction<'_> {
-    const NONE: Self = Restriction { interfaces: &[], peer: Addresses::Any, peer_ports: None, server: Addresses::Any };
+    pub(super) const NONE: Self =
+        Restriction { interfaces: &[], peer: &Addresses::Any, peer_ports: None, server: &Addresses::Any };
 }
 
-/// A rule of an entry.
-#[derive(Debug, Clone)]
+/// A rule of an entry that can become elements: of the server's address, protocol and ports.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Item<'a> {
-    pub(super) restriction: Restriction<'a>,
-    /// The server's address; `Any` where `restriction.server` has it.
-    pub(super) server: Addresses,
-    pub(super) protocol: Protocol,
-    pub(super) ports: Option<&'a PortSet>,
+    rule: &'a Rule,
     pub(super) entry: EntryId,
-    pub(super) place: Place,
+    leg: Leg,
+    pub(super) protocol: Protocol,
+    /// Whether its server's addresses are too many to be multiplied by its ports.
+    crowded: bool,
 }
 
 /// Rules that one lookup decides.
@@ -71,56 +70,94 @@ pub(super) struct Class<'a> {
     pub(super) items: Vec<Item<'a>>,
 }
 
-/// The items among rules, and the rules that are none.
-pub(super) fn items<'a>(rules: &[&'a Rule]) -> (Vec<(Base, Item<'a>)>, Vec<&'a Rule>) {
-    let (mut items, mut others) = (Vec::new(), Vec::new());
-    for &rule in rules {
-        match item(rule) {
-            Some(item) => items.push(item),
-            None => others.push(rule),
-        }
+impl<'a> Item<'a> {
+    fn of(rule: &'a Rule, sets: &AddressSets) -> Option<Self> {
+        let Origin::Entry(entry, leg, _) = rule.origin else { return None };
+        let protocol = match rule.matching.payload {
+            Payload::Ports { protocol, .. } | Payload::Protocol(protocol) => protocol,
+            // Each family has its own kind of fragment.
+            Payload::LaterFragment(protocol) if rule.matching.family.is_some() => protocol,
+            Payload::LaterFragment(_) | Payload::Any | Payload::Icmp(_) => return None,
+        };
+        let mut item = Item { rule, entry, leg, protocol, crowded: false };
+        let has_endpoint = item.kind() != Kind::Ports || item.ports().is_some();
+        let server = item.server();
+        item.crowded = matches!(server, Addresses::Set(_)) && multiplied(sets, server, item.ports()) > MULTIPLIED;
+        (has_endpoint && matches!(rule.matching.state, StateMatch::Any | StateMatch::New)).then_some(item)
     }
-    (items, others)
-}
 
-fn item(rule: &Rule) -> Option<(Base, Item<'_>)> {
-    let Origin::Entry(entry, leg, place) = rule.origin else { return None };
-    let matching = &rule.matching;
-    let tracked = match matching.state {
-        StateMatch::Any => false,
-        StateMatch::New => true,
-        StateMatch::EstablishedOrRelated | StateMatch::Translated { .. } => return None,
-    };
-    let (protocol, source, destination, kind, guarded) = match &matching.payload {
-        Payload::Ports { protocol, source, destination, guarded } => {
-            (*protocol, source.as_ref(), destination.as_ref(), Kind::Ports, *guarded)
+    /// Its base, but for its section.
+    fn base(&self) -> Base {
+        let matching = &self.rule.matching;
+        Base {
+            action: self.rule.action,
+            section: "",
+            leg: self.leg,
+            tracked: matching.state == StateMatch::New,
+            locality: matching.locality,
+            guarded: self.is_guarded(),
+            kind: self.kind(),
+            family: matching.family,
         }
-        Payload::Protocol(protocol) => (*protocol, None, None, Kind::Plain, false),
-        // Each family has its own kind of fragment.
-        Payload::LaterFragment(protocol) if matching.family.is_some() => {
-            (*protocol, None, None, Kind::Fragments, false)
-        }
-        Payload::LaterFragment(_) | Payload::Any | Payload::Icmp(_) => return None,
-    };
-    let (server, peer, ports, peer_ports) = match leg {
-        Leg::Request => (matching.destination, matching.source, destination, source),
-        Leg::Reply => (matching.source, matching.destination, source, destination),
-    };
-    if kind == Kind::Ports && ports.is_none() {
-        return None;
     }
-    let base = Base {
-        action: rule.action,
-        section: "",
-        leg,
-        tracked,
-        locality: matching.locality,
-        guarded: guarded && protocol == Protocol::TCP,
-        kind,
-        family: matching.family,
-    };
-    let restriction = Restriction { interfaces: &matching.interfaces, peer, peer_ports, server: Addresses::Any };
-    Some((base, Item { restriction, server, protocol, ports, entry, place }))
+
+    fn kind(&self) -> Kind {
+        match self.rule.matching.payload {
+            Payload::Ports { .. } => Kind::Ports,
+            Payload::LaterFragment(_) => Kind::Fragments,
+            Payload::Any | Payload::Protocol(_) | Payload::Icmp(_) => Kind::Plain,
+        }
+    }
+
+    fn is_guarded(&self) -> bool {
+        self.protocol == Protocol::TCP && matches!(self.rule.matching.payload, Payload::Ports { guarded: true, .. })
+    }
+
+    pub(super) fn restriction(&self) -> Restriction<'a> {
+        let matching = &self.rule.matching;
+        Restriction {
+            interfaces: &matching.interfaces,
+            peer: match self.leg {
+                Leg::Request => &matching.source,
+                Leg::Reply => &matching.destination,
+            },
+            peer_ports: self.ports_of(self.leg == Leg::Request),
+            server: if self.crowded { self.server() } else { &Addresses::Any },
+        }
+    }
+
+    fn server(&self) -> &'a Addresses {
+        match self.leg {
+            Leg::Request => &self.rule.matching.destination,
+            Leg::Reply => &self.rule.matching.source,
+        }
+    }
+
+    /// The server's addresses as a field of keys: any where the restriction has them.
+    pub(super) fn keyed_server(&self) -> &'a Addresses {
+        if self.crowded { &Addresses::Any } else { self.server() }
+    }
+
+    /// The server's.
+    pub(super) fn ports(&self) -> Option<&'a PortSet> {
+        self.ports_of(self.leg == Leg::Reply)
+    }
+
+    /// Those of the packet's source or destination.
+    fn ports_of(&self, source: bool) -> Option<&'a PortSet> {
+        match &self.rule.matching.payload {
+            Payload::Ports { source: ports, .. } if source => ports.as_ref(),
+            Payload::Ports { destination: ports, .. } => ports.as_ref(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn place(&self) -> Option<Place> {
+        match self.rule.origin {
+            Origin::Entry(_, _, place) => Some(place),
+            _ => None,
+        }
+    }
 }
 
 /// Up to this many classes each have a rule of their own.
@@ -131,12 +168,24 @@ const WORTH_A_RULE: usize = 32;
 const MULTIPLIED: usize = 1024;
 
 impl Planner<'_> {
+    /// The items among rules, and the rules that are none.
+    pub(super) fn items<'r>(&self, rules: &[&'r Rule]) -> (Vec<Item<'r>>, Vec<&'r Rule>) {
+        let (mut items, mut others) = (Vec::with_capacity(rules.len()), Vec::new());
+        for &rule in rules {
+            match Item::of(rule, self.policy_sets) {
+                Some(item) => items.push(item),
+                None => others.push(rule),
+            }
+        }
+        (items, others)
+    }
+
     /// Sets and rules for the items of one stage.
-    pub(super) fn entries(&mut self, draft: &mut Draft, items: Vec<(Base, Item<'_>)>) {
+    pub(super) fn entries(&mut self, draft: &mut Draft, items: Vec<Item<'_>>) {
         let mut guarded = Vec::new();
         for (base, items) in self.bases(items) {
             let mut rules = Vec::new();
-            for class in classes(&self.ruleset.sets, items) {
+            for class in classes(self.policy_sets, items) {
                 rules.extend(self.class(draft.hook, base, &class));
             }
             let target = if base.guarded { &mut guarded } else { &mut draft.rules };
@@ -148,24 +197,20 @@ impl Planner<'_> {
     }
 
     /// Items with the same base, in the order in which they came.
-    fn bases<'i>(&self, items: Vec<(Base, Item<'i>)>) -> Vec<(Base, Vec<Item<'i>>)> {
+    fn bases<'i>(&self, items: Vec<Item<'i>>) -> Vec<(Base, Vec<Item<'i>>)> {
         // The guard looks at TCP alone, so replies of other protocols may stand behind it: then they share the sets of TCP's.
-        let guarded = |leg| items.iter().any(|(base, _)| base.guarded && base.leg == leg);
+        let guarded = |leg| items.iter().any(|item| item.leg == leg && item.is_guarded());
         let guarded = (guarded(Leg::Request), guarded(Leg::Reply));
-        let sets = &self.ruleset.sets;
-        grouped(items.into_iter().map(|(mut base, mut item)| {
-            let owner = self.ruleset.owners.get(item.entry.0 as usize);
-            base.section = owner.map_or("entries", |owner| owner.section);
+        grouped(items, |item| {
+            let mut base = item.base();
+            base.section = self.owners.section(item.entry);
             let reply_of_any = match base.leg {
                 Leg::Request => guarded.0,
                 Leg::Reply => guarded.1,
             };
             base.guarded |= reply_of_any && base.kind == Kind::Ports && !base.tracked;
-            if multiplied(sets, item.server, item.ports) > MULTIPLIED && matches!(item.server, Addresses::Set(_)) {
-                item.restriction.server = std::mem::replace(&mut item.server, Addresses::Any);
-            }
-            (base, item)
-        }))
+            base
+        })
     }
 
     /// A chain for replies: TCP connection requests leave it at once.
@@ -187,7 +232,7 @@ impl Planner<'_> {
         let mut rules = Vec::new();
         for keyed in self.keyed(hook, base, class) {
             let place = match class.items.as_slice() {
-                [only] => Some(only.place),
+                [only] => only.place(),
                 _ => None,
             };
             let lookup = Condition::In(keyed.selectors.clone(), keyed.set);
@@ -229,8 +274,8 @@ impl Planner<'_> {
             Some(family) => planner.ways(Where::Header(side), addresses, family),
             None => vec![None],
         };
-        let servers = ways(self, server, restriction.server);
-        let peers = ways(self, peer, restriction.peer);
+        let servers = ways(self, server, *restriction.server);
+        let peers = ways(self, peer, *restriction.peer);
         let mut all = Vec::new();
         for (server_way, peer_way) in servers.iter().flat_map(|s| peers.iter().map(move |p| (s, p))) {
             let mut conditions: Vec<Condition> =
@@ -273,12 +318,13 @@ fn plain(conditions: Vec<Condition>, verdict: Verdict, comment: Option<&str>) ->
 }
 
 /// Groups by key, groups and members in the order in which they came.
-fn grouped<K: Copy + Eq + Hash, V>(pairs: impl Iterator<Item = (K, V)>) -> Vec<(K, Vec<V>)> {
-    let mut groups: Vec<(K, Vec<V>)> = Vec::new();
-    let mut known: HashMap<K, usize> = HashMap::new();
+fn grouped<'i, K: Copy + Ord>(items: Vec<Item<'i>>, key: impl Fn(&Item<'i>) -> K) -> Vec<(K, Vec<Item<'i>>)> {
+    let mut groups: Vec<(K, Vec<Item<'i>>)> = Vec::new();
+    let mut known: BTreeMap<K, usize> = BTreeMap::new();
     // Neighbours mostly belong together: then nothing has to be looked up.
     let mut last = 0;
-    for (key, value) in pairs {
+    for item in items {
+        let key = key(&item);
         if groups.get(last).is_none_or(|(other, _)| *other != key) {
             last = *known.entry(key).or_insert_with(|| {
                 groups.push((key, Vec::new()));
@@ -286,7 +332,7 @@ fn grouped<K: Copy + Eq + Hash, V>(pairs: impl Iterator<Item = (K, V)>) -> Vec<(
             });
         }
         if let Some((_, members)) = groups.get_mut(last) {
-            members.push(value);
+            members.push(item);
         }
     }
     groups
@@ -294,7 +340,7 @@ fn grouped<K: Copy + Eq + Hash, V>(pairs: impl Iterator<Item = (K, V)>) -> Vec<(
 
 /// The classes of items with one base.
 fn classes<'a>(sets: &AddressSets, items: Vec<Item<'a>>) -> Vec<Class<'a>> {
-    let groups = grouped(items.into_iter().map(|item| (item.restriction, item)));
+    let groups = grouped(items, Item::restriction);
     let narrow = |(restriction, items)| Class { restriction, wide: false, items };
     if groups.len() <= CLASSES {
         return groups.into_iter().map(narrow).collect();
@@ -327,11 +373,11 @@ fn classes<'a>(sets: &AddressSets, items: Vec<Item<'a>>) -> Vec<Class<'a>> {
 fn growth(sets: &AddressSets, items: &[Item<'_>]) -> Option<usize> {
     let mut more = 0usize;
     for item in items {
-        let asked = &item.restriction;
-        if asked.server != Addresses::Any {
+        if item.crowded {
             return None;
         }
-        let own = multiplied(sets, item.server, item.ports);
+        let asked = item.restriction();
+        let own = multiplied(sets, item.server(), item.ports());
         let all = own.saturating_mul(asked.interfaces.len().max(1)).saturating_mul(multiplied(
             sets,
             asked.peer,
@@ -346,8 +392,8 @@ fn growth(sets: &AddressSets, items: &[Item<'_>]) -> Option<usize> {
 }
 
 /// Elements that addresses and ports make together.
-fn multiplied(sets: &AddressSets, addresses: Addresses, ports: Option<&PortSet>) -> usize {
-    let addresses = match addresses {
+fn multiplied(sets: &AddressSets, addresses: &Addresses, ports: Option<&PortSet>) -> usize {
+    let addresses = match *addresses {
         Addresses::Any | Addresses::Range(_) => 1,
         Addresses::Set(id) => sets.get(id).v4.ranges().len() + sets.get(id).v6.ranges().len(),
     };

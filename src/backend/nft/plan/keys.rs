@@ -1,14 +1,16 @@
 //! The elements of a class, and the sets that hold them.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::iter::once;
+use std::slice;
 
 use super::addresses::suffix;
-use super::entries::{Base, Class, Item, Keyed, Kind, sides};
+use super::entries::{Base, Class, Item, Keyed, Kind, Restriction, sides};
 use super::{Planner, disjoint};
-use crate::backend::nft::program::{Direction, Element, Elements, Field, Selector, Set, SetId, Value};
+use crate::backend::nft::keys::{Key, Keys, Value};
+use crate::backend::nft::program::{Direction, Elements, Field, Selector, Set, SetId};
 use crate::net::{AddrRange, Family, Interface, PortSet, Protocol};
-use crate::policy::Addresses;
+use crate::policy::{AddressSets, Addresses, EntryId};
 use crate::ruleset::{Action, Hook, Leg, Locality};
 
 /// Which fields a key has besides the protocol and the server's ports.
@@ -20,30 +22,53 @@ struct Shape {
     peer_ports: bool,
 }
 
+/// The keys of one shape.
+struct Shaped {
+    shape: Shape,
+    selectors: Vec<Selector>,
+    /// Keys of single values.
+    exact: Keys,
+    /// Keys with a range among their values.
+    ranges: Keys,
+}
+
+impl Shaped {
+    fn new(shape: Shape, selectors: Vec<Selector>, count: usize) -> Self {
+        let fields: Vec<Field> = selectors.iter().map(|&selector| field(selector)).collect();
+        let mut exact = Keys::new(fields.clone(), false);
+        exact.reserve(count);
+        Shaped { shape, selectors, exact, ranges: Keys::new(fields, true) }
+    }
+
+    fn push(&mut self, key: &Key, owner: EntryId) {
+        let keys = if key.is_single() { &mut self.exact } else { &mut self.ranges };
+        keys.push(key, owner);
+    }
+}
+
 impl Planner<'_> {
     /// The class's endpoints as sets, with the family of the rules that look them up.
     pub(super) fn keyed(&mut self, hook: Hook, base: Base, class: &Class<'_>) -> Vec<Keyed> {
-        let mut shapes: BTreeMap<Shape, Vec<Element>> = BTreeMap::new();
+        let mut shapes: Vec<Shaped> = Vec::new();
         for item in &class.items {
-            self.elements(base, class, item, &mut shapes);
+            self.elements(hook, base, class, item, &mut shapes);
         }
+        shapes.sort_by_key(|shaped| shaped.shape);
+        let place = match class.items.as_slice() {
+            [only] => only.place(),
+            _ => None,
+        };
+        let counted = base.action == Action::Accept;
         let mut keyed = Vec::new();
-        for (shape, elements) in shapes {
-            let selectors = selectors(hook, base, shape);
-            let (exact, ranges): (Vec<Element>, Vec<Element>) =
-                elements.into_iter().partition(|element| element.key.iter().all(Value::is_single));
-            let layers =
-                [(false, once(exact))].into_iter().chain(disjoint::layers(ranges).into_iter().map(|l| (true, l)));
-            for (interval, elements) in layers.filter(|(_, elements)| !elements.is_empty()) {
+        for Shaped { shape, selectors, exact, ranges } in shapes {
+            let layers = disjoint::layers(&ranges);
+            for (interval, keys) in once((false, exact.once())).chain(layers.into_iter().map(|layer| (true, layer))) {
+                if keys.is_empty() {
+                    continue;
+                }
                 let wish = self.wish(base, class, shape, interval);
-                let place = match class.items.as_slice() {
-                    [only] => Some(only.place),
-                    _ => None,
-                };
-                let key = selectors.iter().map(|&selector| field(selector)).collect();
-                let counted = base.action == Action::Accept;
-                let elements = Elements::Keys(elements);
-                let set = self.shared(&wish, Set { name: String::new(), key, interval, counted, elements, place });
+                let elements = Elements::Keys(keys);
+                let set = self.shared(&wish, Set { name: String::new(), interval, counted, elements, place });
                 for family in self.rule_families(base, class, shape) {
                     keyed.push(Keyed { set, selectors: selectors.clone(), counted, family });
                 }
@@ -58,50 +83,57 @@ impl Planner<'_> {
         if let Some(family) = shape.server.or(shape.peer).or(base.family) {
             return vec![Some(family)];
         }
-        if asked.peer == Addresses::Any && asked.server == Addresses::Any {
+        if *asked.peer == Addresses::Any && *asked.server == Addresses::Any {
             return vec![None];
         }
-        let sets = &self.ruleset.sets;
-        let both = |family: &Family| sets.has(asked.peer, *family) && sets.has(asked.server, *family);
+        let sets = self.policy_sets;
+        let both = |family: &Family| sets.has(*asked.peer, *family) && sets.has(*asked.server, *family);
         Family::BOTH.into_iter().filter(both).map(Some).collect()
     }
 
     /// Multiplies an item out.
-    fn elements(&self, base: Base, class: &Class<'_>, item: &Item<'_>, shapes: &mut BTreeMap<Shape, Vec<Element>>) {
-        let sets = &self.ruleset.sets;
-        let peer = if class.wide { item.restriction.peer } else { Addresses::Any };
-        let interfaces: &[Interface] = if class.wide { item.restriction.interfaces } else { &[] };
-        let peer_ports = if class.wide { item.restriction.peer_ports } else { None };
-        let any = item.server == Addresses::Any && peer == Addresses::Any;
+    fn elements(&self, hook: Hook, base: Base, class: &Class<'_>, item: &Item<'_>, shapes: &mut Vec<Shaped>) {
+        let sets = self.policy_sets;
+        let asked = if class.wide { item.restriction() } else { Restriction::NONE };
+        let server = item.keyed_server();
+        let any = *server == Addresses::Any && *asked.peer == Addresses::Any;
         let families: &[Option<Family>] = if any { &[None] } else { &[Some(Family::V4), Some(Family::V6)] };
         for &family in families {
             let fits = |family| {
                 base.family.is_none_or(|only| only == family)
-                    && sets.has(class.restriction.peer, family)
-                    && sets.has(class.restriction.server, family)
+                    && sets.has(*class.restriction.peer, family)
+                    && sets.has(*class.restriction.server, family)
                     && item.protocol.exists_in(family)
             };
             if !family.map_or_else(|| Family::BOTH.into_iter().any(fits), fits) {
                 continue;
             }
-            let ranges = |addresses| family.and_then(|family| sets.ranges(addresses, family));
-            let (peers, servers) = (ranges(peer), ranges(item.server));
+            let ranges = |addresses| family.and_then(|family| ranges(sets, addresses, family));
+            let (peers, servers) = (ranges(asked.peer), ranges(server));
+            if [&peers, &servers].into_iter().flatten().any(|ranges| ranges.is_empty()) {
+                continue;
+            }
             let shape = Shape {
-                interface: !interfaces.is_empty(),
+                interface: !asked.interfaces.is_empty(),
                 peer: family.filter(|_| peers.is_some()),
                 server: family.filter(|_| servers.is_some()),
-                peer_ports: peer_ports.is_some(),
+                peer_ports: asked.peer_ports.is_some(),
             };
             let columns = Columns {
-                interfaces: Some(interfaces).filter(|list| !list.is_empty()),
+                interfaces: Some(asked.interfaces).filter(|list| !list.is_empty()),
                 peers: peers.as_deref(),
                 servers: servers.as_deref(),
                 protocol: item.protocol,
-                peer_ports: peer_ports.map(PortSet::ranges),
-                ports: item.ports.map(PortSet::ranges),
+                peer_ports: asked.peer_ports.map(PortSet::ranges),
+                ports: item.ports().map(PortSet::ranges),
             };
-            let comment = self.comment(item.entry);
-            columns.multiply(&comment, shapes.entry(shape).or_default());
+            let known = shapes.iter().position(|shaped| shaped.shape == shape).unwrap_or_else(|| {
+                shapes.push(Shaped::new(shape, selectors(hook, base, shape), class.items.len()));
+                shapes.len() - 1
+            });
+            if let Some(shaped) = shapes.get_mut(known) {
+                columns.multiply(item.entry, shaped);
+            }
         }
     }
 
@@ -111,10 +143,11 @@ impl Planner<'_> {
             set.name = self.names.unique(wish);
             return self.add(set);
         }
-        let known = self.shared.entry((set.key.clone(), set.elements.len())).or_default();
+        let known = self.shared.entry((set.key().to_vec(), set.elements.len())).or_default();
+        let name = |entry| self.owners.name(entry);
         let same = |id: &&SetId| {
             let other = self.sets.get(id.0);
-            other.is_some_and(|other| other.interval == set.interval && other.elements == set.elements)
+            other.is_some_and(|other| other.elements.is_same(&set.elements, name))
         };
         if let Some(&same) = known.iter().find(same) {
             return same;
@@ -163,8 +196,8 @@ impl Planner<'_> {
         let asked = &class.restriction;
         let peer_word = if base.leg == Leg::Request { "from" } else { "to" };
         let mut text = String::new();
-        let sets = &self.ruleset.sets;
-        for (word, addresses) in [(peer_word, asked.peer), ("at", asked.server)] {
+        let sets = self.policy_sets;
+        for (word, addresses) in [(peer_word, *asked.peer), ("at", *asked.server)] {
             match addresses {
                 Addresses::Any => {}
                 // A list that an entry has for itself bears the entry's name.
@@ -196,29 +229,23 @@ struct Columns<'a> {
 
 impl Columns<'_> {
     /// Appends an element for each combination.
-    fn multiply(&self, comment: &Arc<str>, to: &mut Vec<Element>) {
-        let there = [
-            self.interfaces.is_some(),
-            self.peers.is_some(),
-            self.servers.is_some(),
-            true,
-            self.peer_ports.is_some(),
-            self.ports.is_some(),
-        ];
-        let fields = there.into_iter().filter(|there| *there).count();
+    fn multiply(&self, owner: EntryId, to: &mut Shaped) {
+        let is_alone = to.selectors.len() == 1;
+        let addresses = |range: &AddrRange| Value::Addresses(*range);
+        let ports = |&(first, last): &(u16, u16)| Value::Ports(first, last);
+        let mut key = Key::EMPTY;
         for interface in each(self.interfaces) {
+            let at = key.put(0, interface.map(|name| Value::Interface(name.as_str())), is_alone);
             for peer in each(self.peers) {
+                let at = key.put(at, peer.map(addresses), is_alone);
                 for server in each(self.servers) {
+                    let at = key.put(at, server.map(addresses), is_alone);
+                    let at = key.put(at, Some(Value::Protocol(self.protocol)), is_alone);
                     for peer_port in each(self.peer_ports) {
+                        let at = key.put(at, peer_port.map(ports), is_alone);
                         for port in each(self.ports) {
-                            let mut key = Vec::with_capacity(fields);
-                            key.extend(interface.map(|name| Value::Interface(name.clone())));
-                            key.extend(peer.map(|range| Value::Addresses(*range)));
-                            key.extend(server.map(|range| Value::Addresses(*range)));
-                            key.push(Value::Protocol(self.protocol));
-                            key.extend(peer_port.map(|(first, last)| Value::Ports(*first, *last)));
-                            key.extend(port.map(|(first, last)| Value::Ports(*first, *last)));
-                            to.push(Element { key, comment: Arc::clone(comment) });
+                            key.put(at, port.map(ports), is_alone);
+                            to.push(&key, owner);
                         }
                     }
                 }
@@ -227,10 +254,19 @@ impl Columns<'_> {
     }
 }
 
-/// The values of a column; one without a value where there is no column.
+/// The values of a column; one that is none where there is no column.
 fn each<T>(column: Option<&[T]>) -> impl Iterator<Item = Option<&T>> {
-    let absent = column.is_none().then_some(None);
-    absent.into_iter().chain(column.into_iter().flatten().map(Some))
+    (0..column.map_or(1, <[T]>::len)).map(move |at| column?.get(at))
+}
+
+/// The ranges of one family; `None` is every address.
+fn ranges<'a>(sets: &AddressSets, addresses: &'a Addresses, family: Family) -> Option<Cow<'a, [AddrRange]>> {
+    match addresses {
+        Addresses::Range(range) if range.family() == family => Some(Cow::Borrowed(slice::from_ref(range))),
+        Addresses::Range(_) => Some(Cow::Borrowed(&[])),
+        Addresses::Set(_) => sets.ranges(*addresses, family).map(Cow::Owned),
+        Addresses::Any => None,
+    }
 }
 
 fn selectors(hook: Hook, base: Base, shape: Shape) -> Vec<Selector> {
@@ -254,12 +290,4 @@ fn field(selector: Selector) -> Field {
         Selector::Protocol => Field::Protocol,
         Selector::Port(_) => Field::Port,
     }
-}
-
-/// Equal keys once: the first entry has the count.
-fn once(mut elements: Vec<Element>) -> Vec<Element> {
-    let mut seen: HashSet<&[Value]> = HashSet::with_capacity(elements.len());
-    let mut first = elements.iter().map(|element| seen.insert(&element.key)).collect::<Vec<bool>>().into_iter();
-    elements.retain(|_| first.next().unwrap_or(true));
-    elements
 }

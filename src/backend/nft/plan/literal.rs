@@ -3,7 +3,7 @@
 use super::addresses::Where;
 use super::{Planner, verdict};
 use crate::backend::nft::program::{self, Condition, ConntrackState, Direction, Side};
-use crate::net::{Family, Interface, Protocol};
+use crate::net::{Family, Interface, Name, Protocol};
 use crate::policy::Addresses;
 use crate::ruleset::{Action, Hook, Locality, Match, Origin, Payload, Rule, StateMatch};
 
@@ -39,7 +39,7 @@ impl Planner<'_> {
             Origin::Ping => "ping",
             Origin::Established => "established",
             Origin::Block => "block",
-            Origin::Entry(id, ..) => return self.comment(id).to_string(),
+            Origin::Entry(id, ..) => self.owners.name(id).map_or("", Name::as_str),
             Origin::Nat(number, _) => return format!("fwc: nat {}", number + 1),
         };
         format!("fwc: {known}")

@@ -9,29 +9,38 @@ mod entries;
 mod keys;
 mod literal;
 mod names;
+mod owners;
 mod shared;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::program::{self, Condition, Elements, Field, Program, Set, SetId, Verdict};
 use crate::backend::Header;
+use crate::lower;
 use crate::net::Family;
-use crate::policy::{AddressSetId, EntryId};
+use crate::policy::{AddressSetId, AddressSets, Policy};
 use crate::ruleset::{Action, Chain, Hook, Origin, Rule, Ruleset, StateMatch};
 use crate::spec::Fate;
 use names::Names;
+use owners::Owners;
 
 impl Program {
     /// The fast form of a ruleset.
     #[must_use]
     pub fn of(ruleset: &Ruleset, header: &Header<'_>) -> Program {
-        let mut planner = Planner::new(ruleset);
-        let chains = ruleset.chains.iter().flat_map(|chain| planner.chain(chain)).collect();
-        let signature = program::signature(header.version, header.spec_hash);
-        let mut program = Program { signature, sets: planner.sets, chains };
-        shared::share(&mut program);
-        arranged(program)
+        let owners = ruleset.owners.iter().map(|owner| (owner.section, owner.name.clone())).collect();
+        let mut planner = Planner::new(&ruleset.sets, owners);
+        ruleset.chains.iter().for_each(|chain| planner.chain(chain));
+        planner.finish(header)
+    }
+
+    /// The fast form of a policy's rules, which are in memory for one hook at a time.
+    #[must_use]
+    pub fn of_policy(policy: &Policy, header: &Header<'_>) -> Program {
+        let owners = policy.entries.iter().map(|entry| (entry.role.section(), entry.name.clone())).collect();
+        let mut planner = Planner::new(&policy.sets, owners);
+        lower::chains(policy).for_each(|chain| planner.chain(&chain));
+        planner.finish(header)
     }
 }
 
@@ -70,17 +79,17 @@ fn lookups(chains: &mut [program::Chain]) -> impl Iterator<Item = &mut SetId> {
 
 /// What has been laid out so far.
 struct Planner<'a> {
-    ruleset: &'a Ruleset,
+    policy_sets: &'a AddressSets,
+    owners: Owners,
     /// Of sets.
     names: Names,
     chain_names: Names,
     sets: Vec<Set>,
+    chains: Vec<program::Chain>,
     /// Address sets that stand in the program, in one part or two.
     addresses: HashMap<(AddressSetId, Family), Vec<SetId>>,
     /// Sets without counters, by key and size: two hooks may look up the same one.
     shared: HashMap<(Vec<Field>, usize), Vec<SetId>>,
-    /// `fwc: NAME` of each owner.
-    comments: Vec<Arc<str>>,
 }
 
 /// The chains that one hook needs, while they are made.
@@ -92,20 +101,27 @@ struct Draft {
 }
 
 impl<'a> Planner<'a> {
-    fn new(ruleset: &'a Ruleset) -> Self {
-        let comments = ruleset.owners.iter().map(|owner| Arc::from(format!("fwc: {}", owner.name))).collect();
+    fn new(policy_sets: &'a AddressSets, owners: Owners) -> Self {
         Planner {
-            ruleset,
+            policy_sets,
+            owners,
             names: Names::default(),
             chain_names: Names::default(),
             sets: Vec::new(),
+            chains: Vec::new(),
             addresses: HashMap::new(),
             shared: HashMap::new(),
-            comments,
         }
     }
 
-    fn chain(&mut self, chain: &Chain) -> Vec<program::Chain> {
+    fn finish(self, header: &Header<'_>) -> Program {
+        let signature = program::signature(header.version, header.spec_hash);
+        let mut program = Program { signature, names: self.owners.names, sets: self.sets, chains: self.chains };
+        shared::share(&mut program);
+        arranged(program)
+    }
+
+    fn chain(&mut self, chain: &Chain) {
         let mut draft = Draft { hook: chain.hook, rules: Vec::new(), regular: Vec::new() };
         for run in chain.rules.chunk_by(|a, b| a.action == b.action) {
             self.run(&mut draft, run);
@@ -127,8 +143,8 @@ impl<'a> Planner<'a> {
             base: Some((chain.hook, chain.policy)),
             rules: draft.rules,
         };
-        draft.regular.push(base);
-        draft.regular
+        self.chains.extend(draft.regular);
+        self.chains.push(base);
     }
 
     /// Rules with the same action, which may be taken in any order: what decides most packets comes first.
@@ -136,17 +152,13 @@ impl<'a> Planner<'a> {
         let mut sorted: Vec<&Rule> = rules.iter().collect();
         sorted.sort_by_key(|rule| stage(rule));
         for group in sorted.chunk_by(|a, b| stage(a) == stage(b)) {
-            let (items, others) = entries::items(group);
+            let (items, others) = self.items(group);
             self.entries(draft, items);
             for rule in others {
                 let literal = self.literal(draft.hook, rule);
                 draft.rules.extend(literal);
             }
         }
-    }
-
-    fn comment(&self, entry: EntryId) -> Arc<str> {
-        self.comments.get(entry.0 as usize).map_or_else(|| Arc::from("fwc"), Arc::clone)
     }
 
     fn add(&mut self, set: Set) -> SetId {

@@ -13,12 +13,11 @@
 //! header for ports, which would make an ICMP packet one that is not in the set. Small sets fit the caches in any case, and a rule more would cost
 //! more than it saves.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use crate::backend::nft::program::{
-    Chain, Condition, Elements, Program, Rule, Selector, Set, SetId, Side, Value, Verdict,
-};
-use crate::net::{Family, Protocol};
+use crate::backend::nft::program::{Chain, Condition, Elements, Program, Rule, Selector, Set, SetId, Side, Verdict};
+use crate::net::{Family, Name, Protocol};
+use crate::policy::EntryId;
 use crate::ruleset::Hook;
 use crate::spec::Fate;
 
@@ -43,10 +42,10 @@ struct Twin {
 /// Lets raw chains look up the sets of the filter chains.
 pub(super) fn share(program: &mut Program) {
     let counting = counting(program);
-    let (sets, chains) = (&program.sets, &mut program.chains);
+    let (sets, names, chains) = (&program.sets, &program.names, &mut program.chains);
     for chain in chains {
         if matches!(chain.base, Some((Hook::RawPrerouting | Hook::RawOutput, Fate::Accept))) {
-            let twins = twins(sets, &counting, chain);
+            let twins = twins((sets, names), &counting, chain);
             invert(chain, twins);
         }
     }
@@ -70,7 +69,7 @@ fn is_large(set: &Set) -> bool {
 }
 
 /// At most one rule a family, all about the same side's ports of the same protocols: what is not in its set is not asked any more.
-fn twins(sets: &[Set], counting: &HashMap<Vec<Selector>, Vec<SetId>>, chain: &Chain) -> Vec<Twin> {
+fn twins((sets, names): (&[Set], &[Name]), counting: &HashMap<Vec<Selector>, Vec<SetId>>, chain: &Chain) -> Vec<Twin> {
     // The rules from here on may be taken in any order.
     let free = chain.rules.iter().rposition(|rule| rule.verdict != Verdict::Notrack).map_or(0, |last| last + 1);
     let mut twins: Vec<Twin> = Vec::new();
@@ -79,7 +78,8 @@ fn twins(sets: &[Set], counting: &HashMap<Vec<Selector>, Vec<SetId>>, chain: &Ch
         let Some(own) = sets.get(own.0).filter(|set| is_large(set)) else { continue };
         let Some(family) = selectors.iter().find_map(|selector| selector.family()) else { continue };
         let Some(side) = selectors.iter().find_map(|selector| port(*selector)) else { continue };
-        let same = |id: &&SetId| sets.get(id.0).is_some_and(|set| set.key == own.key && set.elements == own.elements);
+        let name = |entry: EntryId| names.get(entry.0 as usize);
+        let same = |id: &&SetId| sets.get(id.0).is_some_and(|set| set.elements.is_same(&own.elements, name));
         let Some(&counted) = counting.get(selectors).and_then(|ids| ids.iter().find(same)) else { continue };
         let protocols = protocols(own);
         let alike = |twin: &Twin| twin.family != family && twin.side == side && twin.protocols == protocols;
@@ -92,13 +92,10 @@ fn twins(sets: &[Set], counting: &HashMap<Vec<Selector>, Vec<SetId>>, chain: &Ch
 
 /// Of a set's keys, in the order of their numbers.
 fn protocols(set: &Set) -> Vec<Protocol> {
-    let Elements::Keys(keys) = &set.elements else { return Vec::new() };
-    let of = |value: &Value| match value {
-        Value::Protocol(protocol) => Some(*protocol),
-        _ => None,
-    };
-    let all: BTreeSet<Protocol> = keys.iter().flat_map(|element| &element.key).filter_map(of).collect();
-    all.into_iter().collect()
+    match &set.elements {
+        Elements::Keys(keys) => keys.protocols().into_iter().collect(),
+        Elements::V4(_) | Elements::V6(_) => Vec::new(),
+    }
 }
 
 fn port(selector: Selector) -> Option<Side> {

@@ -156,20 +156,20 @@ impl Planner<'_> {
 
     /// What a person would call the set.
     fn wish(&self, class: &Class<'_>, shape: Shape, interval: bool) -> String {
-        let base = class.base;
-        let one = base.section.strip_suffix('s').unwrap_or(base.section);
+        let (base, section) = (class.base, self.owners.word(class.base.section));
+        let one = section.strip_suffix('s').unwrap_or(section);
         let mut name = match (base.action, base.tracked, base.leg) {
-            (Action::Accept, true, _) => format!("tracked_{}", base.section),
+            (Action::Accept, true, _) => format!("tracked_{section}"),
             (Action::Accept, false, Leg::Request) => format!("{one}_requests"),
             (Action::Accept, false, Leg::Reply) => format!("{one}_replies"),
-            _ => format!("stateless_{}", base.section),
+            _ => format!("stateless_{section}"),
         };
         match base.kind {
             Kind::Ports => {}
             Kind::Plain => name.push_str("_portless"),
             Kind::Fragments => name.push_str("_fragments"),
         }
-        if base.locality == Locality::Local && base.section == "services" && shape.server.is_some() {
+        if base.locality == Locality::Local && section == "services" && shape.server.is_some() {
             name.push_str("_local");
         }
         if class.wide {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::owners::Owners;
+use super::owners::{Owners, Section};
 use crate::net::{Family, Interfaces, PortSet, Protocol};
 use crate::policy::{AddressSets, Addresses, EntryId};
 use crate::ruleset::{Action, Leg, Locality, Origin, Payload, Rule, StateMatch};
@@ -15,7 +15,7 @@ use crate::source::Place;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Base {
     pub(super) action: Action,
-    pub(super) section: &'static str,
+    pub(super) section: Section,
     pub(super) leg: Leg,
     pub(super) tracked: bool,
     pub(super) locality: Locality,
@@ -51,12 +51,27 @@ impl Restriction {
 }
 
 /// What rules ask for besides the endpoint.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Asked {
     pub(super) base: Base,
     pub(super) restriction: Restriction,
     /// Where the first of them comes from.
     pub(super) place: Place,
+}
+
+/// A rule of an entry in its two parts.
+struct Parts<'r> {
+    base: Base,
+    interfaces: &'r Interfaces,
+    peer: &'r Addresses,
+    peer_ports: Option<&'r PortSet>,
+    /// The server's addresses, if they are too many to be multiplied by the ports.
+    apart: &'r Addresses,
+    place: Place,
+    server: &'r Addresses,
+    protocol: Protocol,
+    ports: Option<&'r PortSet>,
+    entry: EntryId,
 }
 
 /// The endpoint of a rule.
@@ -119,20 +134,20 @@ impl Extend<Rule> for Sorted<'_> {
 
 impl Sorted<'_> {
     fn take(&mut self, rule: Rule) {
-        let endpoint = self.endpoint(&rule);
+        let parts = self.parts(&rule);
         if self.runs.last().is_none_or(|run| run.action != rule.action) {
             self.runs.push(Run { action: rule.action, stages: BTreeMap::new() });
         }
         let Some(run) = self.runs.last_mut() else { return };
         let staged = run.stages.entry(Stage::of(&rule)).or_default();
-        match endpoint {
-            Some((asked, item)) => staged.take(asked, item),
+        match parts {
+            Some(parts) => staged.take(&parts),
             None => staged.others.push(rule),
         }
     }
 
-    /// The rule in its two parts, if it can become elements.
-    fn endpoint(&self, rule: &Rule) -> Option<(Asked, Item)> {
+    /// The parts of a rule that can become elements.
+    fn parts<'r>(&self, rule: &'r Rule) -> Option<Parts<'r>> {
         let Origin::Entry(entry, leg, place) = rule.origin else { return None };
         let matching = &rule.matching;
         let tracked = match matching.state {
@@ -142,18 +157,18 @@ impl Sorted<'_> {
         };
         let (protocol, source_ports, destination_ports, kind, guarded) = match &matching.payload {
             Payload::Ports { protocol, source, destination, guarded } => {
-                (*protocol, source, destination, Kind::Ports, *guarded)
+                (*protocol, source.as_ref(), destination.as_ref(), Kind::Ports, *guarded)
             }
-            Payload::Protocol(protocol) => (*protocol, &None, &None, Kind::Plain, false),
+            Payload::Protocol(protocol) => (*protocol, None, None, Kind::Plain, false),
             // Each family has its own kind of fragment.
             Payload::LaterFragment(protocol) if matching.family.is_some() => {
-                (*protocol, &None, &None, Kind::Fragments, false)
+                (*protocol, None, None, Kind::Fragments, false)
             }
             Payload::LaterFragment(_) | Payload::Any | Payload::Icmp(_) => return None,
         };
         let (server, peer, ports, peer_ports) = match leg {
-            Leg::Request => (matching.destination, matching.source, destination_ports, source_ports),
-            Leg::Reply => (matching.source, matching.destination, source_ports, destination_ports),
+            Leg::Request => (&matching.destination, &matching.source, destination_ports, source_ports),
+            Leg::Reply => (&matching.source, &matching.destination, source_ports, destination_ports),
         };
         if kind == Kind::Ports && ports.is_none() {
             return None;
@@ -168,32 +183,47 @@ impl Sorted<'_> {
             kind,
             family: matching.family,
         };
-        let is_large =
-            matches!(server, Addresses::Set(_)) && multiplied(self.sets, server, ports.as_ref()) > MULTIPLIED;
-        let (apart, server) = if is_large { (server, Addresses::Any) } else { (Addresses::Any, server) };
-        let (interfaces, peer_ports) = (matching.interfaces.clone(), peer_ports.clone());
-        let restriction = Restriction { interfaces, peer, peer_ports, server: apart };
-        let item = Item { asked: 0, server, protocol, ports: ports.clone(), entry };
-        Some((Asked { base, restriction, place }, item))
+        let is_large = matches!(server, Addresses::Set(_)) && multiplied(self.sets, *server, ports) > MULTIPLIED;
+        let (apart, server) = if is_large { (server, &Addresses::Any) } else { (&Addresses::Any, server) };
+        let interfaces = &matching.interfaces;
+        Some(Parts { base, interfaces, peer, peer_ports, apart, place, server, protocol, ports, entry })
     }
 }
 
 impl Staged {
-    fn take(&mut self, asked: Asked, item: Item) {
+    fn take(&mut self, parts: &Parts<'_>) {
         // Neighbours mostly ask for the same: then nothing has to be looked up.
         let last = self.items.last().map_or(0, |item| item.asked);
-        let is_same = |other: &Asked| other.base == asked.base && other.restriction == asked.restriction;
-        let place = if self.asked.get(last).is_some_and(is_same) { last } else { self.place(asked) };
-        self.items.push(Item { asked: place, ..item });
+        let asked = match self.asked.get(last) {
+            Some(asked) if parts.ask_for(asked) => last,
+            _ => self.place(parts),
+        };
+        let &Parts { server, protocol, ports, entry, .. } = parts;
+        self.items.push(Item { asked, server: *server, protocol, ports: ports.cloned(), entry });
     }
 
-    fn place(&mut self, asked: Asked) -> usize {
+    fn place(&mut self, parts: &Parts<'_>) -> usize {
+        let restriction = Restriction {
+            interfaces: parts.interfaces.clone(),
+            peer: *parts.peer,
+            peer_ports: parts.peer_ports.cloned(),
+            server: *parts.apart,
+        };
         let next = self.asked.len();
-        let place = *self.known.entry((asked.base, asked.restriction.clone())).or_insert(next);
+        let place = *self.known.entry((parts.base, restriction.clone())).or_insert(next);
         if place == next {
-            self.asked.push(asked);
+            self.asked.push(Asked { base: parts.base, restriction, place: parts.place });
         }
         place
+    }
+}
+
+impl Parts<'_> {
+    fn ask_for(&self, Asked { base, restriction, .. }: &Asked) -> bool {
+        self.base == *base
+            && (self.peer, self.apart) == (&restriction.peer, &restriction.server)
+            && self.peer_ports == restriction.peer_ports.as_ref()
+            && *self.interfaces == restriction.interfaces
     }
 }
 

@@ -57,6 +57,12 @@ pub enum Hook {
 }
 
 impl Hook {
+    /// Whether a chain stands there also without rules: its policy decides.
+    #[must_use]
+    pub fn has_policy(self) -> bool {
+        matches!(self, Hook::Input | Hook::Forward | Hook::Output)
+    }
+
     /// Whether interface matches in this hook mean the outgoing interface.
     #[must_use]
     pub fn matches_outgoing(self) -> bool {

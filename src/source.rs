@@ -3,8 +3,10 @@
 //! Everything that a person wrote keeps its [`Place`], so that a diagnostic can point at the exact token.
 
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Which text a place is in: an index into [`Sources`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,7 +92,56 @@ pub struct Source {
     /// The name that a person knows it by: the path as given, `<stdin>`, …
     pub name: String,
     /// Its content.
-    pub text: String,
+    pub text: Text,
+}
+
+/// The content of a text, which may be large: clones share it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String")]
+pub struct Text(#[serde(serialize_with = "content")] Arc<String>);
+
+fn content<S: Serializer>(text: &Arc<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
+
+impl Text {
+    /// The content.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The bytes, copied if somebody else has the text as well.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        Arc::unwrap_or_clone(self.0).into_bytes()
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Text(Arc::new(text))
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Text::from(text.to_string())
+    }
 }
 
 impl fmt::Debug for Source {
@@ -107,7 +158,7 @@ pub struct Sources {
 
 impl Sources {
     /// Takes a text in and gives its id. Texts are at most 4 GiB: the reader's limits are far below.
-    pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
+    pub fn add(&mut self, name: impl Into<String>, text: impl Into<Text>) -> FileId {
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
         self.files.push(Source { name: name.into(), text: text.into() });
         id

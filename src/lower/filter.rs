@@ -4,15 +4,14 @@
 
 use std::collections::HashSet;
 
-use super::{entries, entry, host, room, rule};
+use super::{entries, entry, host, rule};
 use crate::net::Family;
 use crate::policy::{Entry, EntryId, Policy, Role, Server, Translation, TranslationKind, Transport};
-use crate::ruleset::{Action, Chain, Hook, Leg, Match, Origin, Payload, Rule, StateMatch};
+use crate::ruleset::{Action, Hook, Leg, Match, Origin, Payload, Rule, StateMatch};
 use crate::spec::{Fate, Tracking};
 
 /// Input: to this host.
-pub(super) fn input(policy: &Policy) -> Chain {
-    let mut rules = room(policy);
+pub(super) fn input(policy: &Policy, rules: &mut impl Extend<Rule>) {
     rules.extend(host::loopback(Action::Accept));
     let legs = |role: &Role| -> &'static [Leg] {
         match role {
@@ -21,10 +20,10 @@ pub(super) fn input(policy: &Policy) -> Chain {
             Role::Forward { .. } => &[],
         }
     };
-    stateless(policy, &mut rules, legs);
+    stateless(policy, rules, legs);
     if !policy.tracks {
         // The kernel reassembles IPv4 before this hook, and IPv6 behind it (ip6_input_finish).
-        later_fragments(policy, &mut rules, &[Family::V6], legs);
+        later_fragments(policy, rules, &[Family::V6], legs);
     }
     rules.extend(host::icmp_errors());
     rules.extend(host::ipv6_link());
@@ -33,18 +32,16 @@ pub(super) fn input(policy: &Policy) -> Chain {
     }
     rules.extend(host::dhcp_replies());
     if policy.tracks {
-        rules.push(established());
+        rules.extend([established()]);
     }
-    new(policy, &mut rules, |role| matches!(role, Role::Service { .. }));
-    translated(policy, &mut rules, Hook::Input);
-    Chain { hook: Hook::Input, policy: policy.input, rules }
+    new(policy, rules, |role| matches!(role, Role::Service { .. }));
+    translated(policy, rules, Hook::Input);
 }
 
 /// Output: from this host.
-pub(super) fn output(policy: &Policy) -> Chain {
-    let mut rules = room(policy);
+pub(super) fn output(policy: &Policy, rules: &mut impl Extend<Rule>) {
     rules.extend(host::loopback(Action::Accept));
-    stateless(policy, &mut rules, |role| match role {
+    stateless(policy, rules, |role| match role {
         Role::Service { .. } => &[Leg::Reply],
         Role::Client { .. } => &[Leg::Request],
         Role::Forward { .. } => &[],
@@ -57,53 +54,49 @@ pub(super) fn output(policy: &Policy) -> Chain {
         }
         rules.extend(host::dhcp_requests());
         if policy.tracks {
-            rules.push(established());
+            rules.extend([established()]);
         }
     }
-    new(policy, &mut rules, |role| matches!(role, Role::Client { .. }));
-    Chain { hook: Hook::Output, policy: policy.output, rules }
+    new(policy, rules, |role| matches!(role, Role::Client { .. }));
 }
 
-/// Forward: through this host. `None` where the spec has no policy for it: then fwc does not touch the hook.
-pub(super) fn forward(policy: &Policy) -> Option<Chain> {
-    let fate = policy.forward?;
-    let mut rules = room(policy);
+/// Forward: through this host.
+pub(super) fn forward(policy: &Policy, rules: &mut impl Extend<Rule>) {
     let legs = |role: &Role| -> &'static [Leg] {
         match role {
             Role::Forward { .. } => &[Leg::Request, Leg::Reply],
             Role::Service { .. } | Role::Client { .. } => &[],
         }
     };
-    stateless(policy, &mut rules, legs);
+    stateless(policy, rules, legs);
     if !policy.tracks {
-        later_fragments(policy, &mut rules, &Family::BOTH, legs);
+        later_fragments(policy, rules, &Family::BOTH, legs);
     }
     rules.extend(host::icmp_errors());
     let routed = |entry: &Entry| entry.tracking == Tracking::Tracked && matches!(entry.role, Role::Forward { .. });
     if policy.entries.iter().any(routed)
         || policy.nat.iter().any(|item| matches!(item.kind, TranslationKind::Dnat { .. }))
     {
-        rules.push(established());
+        rules.extend([established()]);
     }
-    new(policy, &mut rules, |role| matches!(role, Role::Forward { .. }));
-    translated(policy, &mut rules, Hook::Forward);
-    Some(Chain { hook: Hook::Forward, policy: fate, rules })
+    new(policy, rules, |role| matches!(role, Role::Forward { .. }));
+    translated(policy, rules, Hook::Forward);
 }
 
-fn stateless(policy: &Policy, rules: &mut Vec<Rule>, legs: impl Fn(&Role) -> &'static [Leg]) {
+fn stateless(policy: &Policy, rules: &mut impl Extend<Rule>, legs: impl Fn(&Role) -> &'static [Leg]) {
     for (id, item) in entries(policy, Tracking::Untracked) {
         for server in &item.servers {
             for &leg in legs(&item.role) {
-                rules.push(accept(id, item, server, leg, StateMatch::Any));
+                rules.extend([accept(id, item, server, leg, StateMatch::Any)]);
             }
         }
     }
 }
 
-fn new(policy: &Policy, rules: &mut Vec<Rule>, hook: impl Fn(&Role) -> bool) {
+fn new(policy: &Policy, rules: &mut impl Extend<Rule>, hook: impl Fn(&Role) -> bool) {
     for (id, item) in entries(policy, Tracking::Tracked).filter(|(_, item)| hook(&item.role)) {
         for server in &item.servers {
-            rules.push(accept(id, item, server, Leg::Request, StateMatch::New));
+            rules.extend([accept(id, item, server, Leg::Request, StateMatch::New)]);
         }
     }
 }
@@ -121,7 +114,7 @@ fn established() -> Rule {
 /// protocol; without the first fragment, which is held against the ports, they are of no use to anybody.
 fn later_fragments(
     policy: &Policy,
-    rules: &mut Vec<Rule>,
+    rules: &mut impl Extend<Rule>,
     families: &[Family],
     legs: impl Fn(&Role) -> &'static [Leg],
 ) {
@@ -137,7 +130,7 @@ fn later_fragments(
                 let matching =
                     Match { family: Some(family), payload, ..entry::accepted(item, server, leg, StateMatch::Any) };
                 if seen.insert(matching.clone()) {
-                    rules.push(rule(matching, Action::Accept, entry::origin(id, server, leg)));
+                    rules.extend([rule(matching, Action::Accept, entry::origin(id, server, leg))]);
                 }
             }
         }
@@ -145,7 +138,7 @@ fn later_fragments(
 }
 
 /// A dnat or redirect admits the flows that it translates: a dnat wherever they go, a redirect to this host.
-fn translated(policy: &Policy, rules: &mut Vec<Rule>, hook: Hook) {
+fn translated(policy: &Policy, rules: &mut impl Extend<Rule>, hook: Hook) {
     let leads_here = |item: &Translation| hook == Hook::Input || matches!(item.kind, TranslationKind::Dnat { .. });
     for (number, item) in (0..).zip(&policy.nat).filter(|(_, item)| leads_here(item)) {
         for server in destination(item).into_iter().flatten() {
@@ -155,7 +148,7 @@ fn translated(policy: &Policy, rules: &mut Vec<Rule>, hook: Hook) {
             };
             let state = StateMatch::Translated { destination: Box::new(server.addresses), ports };
             let matching = Match { payload, state, ..Match::default() };
-            rules.push(rule(matching, Action::Accept, Origin::Nat(number, item.place)));
+            rules.extend([rule(matching, Action::Accept, Origin::Nat(number, item.place))]);
         }
     }
 }

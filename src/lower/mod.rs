@@ -13,12 +13,17 @@ use std::sync::Arc;
 
 use crate::policy::{Entry, EntryId, Policy};
 use crate::ruleset::{Action, Chain, Hook, Match, Origin, Owner, Rule, Ruleset, StateMatch};
-use crate::spec::Tracking;
+use crate::spec::{Fate, Tracking};
 
 /// The rules of a policy, hook by hook.
 #[must_use]
 pub fn lower(policy: &Policy) -> Ruleset {
-    let chains: Vec<Chain> = chains(policy).collect();
+    let chain = |(hook, fate): (Hook, Fate)| {
+        let mut chain = Chain { hook, policy: fate, rules: Vec::new() };
+        rules(policy, hook, &mut chain.rules);
+        (hook.has_policy() || !chain.rules.is_empty()).then_some(chain)
+    };
+    let chains: Vec<Chain> = hooks(policy).filter_map(chain).collect();
     let looks = |rule: &Rule| rule.matching.state != StateMatch::Any;
     let translates = |chain: &Chain| matches!(chain.hook, Hook::NatPrerouting | Hook::NatPostrouting);
     let tracks = chains.iter().any(|chain| translates(chain) || chain.rules.iter().any(looks));
@@ -26,18 +31,31 @@ pub fn lower(policy: &Policy) -> Ruleset {
     Ruleset { sets: Arc::clone(&policy.sets), owners: policy.entries.iter().map(owner).collect(), chains, tracks }
 }
 
-/// The chains alone, each made when it is asked for: who needs one after the other need not have the rules of all in memory.
-pub fn chains(policy: &Policy) -> impl Iterator<Item = Chain> {
-    let hooks: [fn(&Policy) -> Option<Chain>; 7] = [
-        raw::prerouting,
-        raw::output,
-        nat::prerouting,
-        |policy| Some(filter::input(policy)),
-        filter::forward,
-        |policy| Some(filter::output(policy)),
-        nat::postrouting,
+/// The hooks that a policy may have rules for, with what happens where none decides. Not touched are those that have none, unless they have a policy.
+pub fn hooks(policy: &Policy) -> impl Iterator<Item = (Hook, Fate)> {
+    let hooks = [
+        (Hook::RawPrerouting, Some(Fate::Accept)),
+        (Hook::RawOutput, Some(Fate::Accept)),
+        (Hook::NatPrerouting, Some(Fate::Accept)),
+        (Hook::Input, Some(policy.input)),
+        (Hook::Forward, policy.forward),
+        (Hook::Output, Some(policy.output)),
+        (Hook::NatPostrouting, Some(Fate::Accept)),
     ];
-    hooks.into_iter().filter_map(|hook| hook(policy))
+    hooks.into_iter().filter_map(|(hook, fate)| fate.map(|fate| (hook, fate)))
+}
+
+/// The rules of one hook, in order. Whoever takes them need not keep them.
+pub fn rules(policy: &Policy, hook: Hook, rules: &mut impl Extend<Rule>) {
+    match hook {
+        Hook::RawPrerouting => raw::prerouting(policy, rules),
+        Hook::RawOutput => raw::output(policy, rules),
+        Hook::NatPrerouting => nat::prerouting(policy, rules),
+        Hook::Input => filter::input(policy, rules),
+        Hook::Forward => filter::forward(policy, rules),
+        Hook::Output => filter::output(policy, rules),
+        Hook::NatPostrouting => nat::postrouting(policy, rules),
+    }
 }
 
 /// The entries with this tracking, with their ids.
@@ -48,15 +66,6 @@ fn entries(policy: &Policy, tracking: Tracking) -> impl Iterator<Item = (EntryId
         .zip(0..)
         .filter(move |(entry, _)| entry.tracking == tracking)
         .map(|(entry, index)| (EntryId(index), entry))
-}
-
-/// More rules than a hook has of what every host needs.
-const OF_THE_HOST: usize = 32;
-
-/// Room for the rules of a hook: one for each endpoint, as nearly every spec has it. A list that grows is copied, and takes twice as much for a moment.
-fn room(policy: &Policy) -> Vec<Rule> {
-    let endpoints: usize = policy.entries.iter().map(|entry| entry.servers.len()).sum();
-    Vec::with_capacity(endpoints + OF_THE_HOST)
 }
 
 fn rule(matching: Match, action: Action, origin: Origin) -> Rule {

@@ -3,12 +3,11 @@
 use super::rule;
 use crate::net::{Family, Interface};
 use crate::policy::{Addresses, Policy, Server, Translation, TranslationKind, Transport};
-use crate::ruleset::{Action, Chain, Hook, Locality, Match, Origin, Payload, Rule};
-use crate::spec::Fate;
+use crate::ruleset::{Action, Locality, Match, Origin, Payload, Rule};
 
 /// Destination NAT of what comes in.
-pub(super) fn prerouting(policy: &Policy) -> Option<Chain> {
-    let rules = numbered(policy).flat_map(|(number, item)| {
+pub(super) fn prerouting(policy: &Policy, rules: &mut impl Extend<Rule>) {
+    rules.extend(numbered(policy).flat_map(|(number, item)| {
         let (listen, action, family) = match &item.kind {
             TranslationKind::Dnat { listen, to, port } => {
                 (listen.as_slice(), Action::Dnat(*to, *port), Some(Family::of(*to)))
@@ -20,8 +19,7 @@ pub(super) fn prerouting(policy: &Policy) -> Option<Chain> {
             let matching = Match { family, ..listening(server) };
             rule(matching, action, Origin::Nat(number, item.place))
         })
-    });
-    chain(Hook::NatPrerouting, rules.collect())
+    }));
 }
 
 /// `*`, prefixes and sets mean addresses of this host.
@@ -38,16 +36,15 @@ fn listening(server: &Server) -> Match {
 }
 
 /// Source NAT of what leaves.
-pub(super) fn postrouting(policy: &Policy) -> Option<Chain> {
-    let rules = numbered(policy).filter_map(|(number, item)| {
+pub(super) fn postrouting(policy: &Policy, rules: &mut impl Extend<Rule>) {
+    rules.extend(numbered(policy).filter_map(|(number, item)| {
         let (out, from, action, family) = match &item.kind {
             TranslationKind::Masquerade { out, from } => (out, *from, Action::Masquerade, None),
             TranslationKind::Snat { out, from, to } => (out, *from, Action::Snat(*to), Some(Family::of(*to))),
             TranslationKind::Dnat { .. } | TranslationKind::Redirect { .. } => return None,
         };
         Some(rule(leaving(out, from, family), action, Origin::Nat(number, item.place)))
-    });
-    chain(Hook::NatPostrouting, rules.collect())
+    }));
 }
 
 fn leaving(out: &Interface, from: Addresses, family: Option<Family>) -> Match {
@@ -56,8 +53,4 @@ fn leaving(out: &Interface, from: Addresses, family: Option<Family>) -> Match {
 
 fn numbered(policy: &Policy) -> impl Iterator<Item = (u32, &Translation)> {
     (0..).zip(&policy.nat)
-}
-
-fn chain(hook: Hook, rules: Vec<Rule>) -> Option<Chain> {
-    (!rules.is_empty()).then_some(Chain { hook, policy: Fate::Accept, rules })
 }

@@ -1,21 +1,20 @@
 //! The raw table: what is dropped first of all, and what is not tracked.
 
-use super::{entries, entry, host, room, rule};
+use super::{entries, entry, host, rule};
 use crate::net::Family;
 use crate::policy::{Addresses, Entry, Policy, Role, Server};
-use crate::ruleset::{Action, Chain, Hook, Leg, Locality, Match, Origin, Rule};
-use crate::spec::{Fate, NatConflict, Tracking};
+use crate::ruleset::{Action, Leg, Locality, Match, Origin, Rule};
+use crate::spec::{NatConflict, Tracking};
 
 /// Prerouting: the block list, then the legs that come in or are routed.
-pub(super) fn prerouting(policy: &Policy) -> Option<Chain> {
-    let mut rules = room(policy);
+pub(super) fn prerouting(policy: &Policy, rules: &mut impl Extend<Rule>) {
     if let Some(block) = policy.block {
         // Public block lists contain 127.0.0.0/8 and fe80::/10: the host's talk with itself and with its neighbours stays.
         rules.extend(host::loopback(Action::Accept));
         if policy.sets.has(block, Family::V6) {
             rules.extend(host::ipv6_link());
         }
-        rules.push(rule(Match { source: block, ..Match::default() }, Action::Drop, Origin::Block));
+        rules.extend([rule(Match { source: block, ..Match::default() }, Action::Drop, Origin::Block)]);
     }
     for (id, item) in entries(policy, Tracking::Untracked) {
         for server in &item.servers {
@@ -30,7 +29,6 @@ pub(super) fn prerouting(policy: &Policy) -> Option<Chain> {
             }));
         }
     }
-    chain(Hook::RawPrerouting, rules)
 }
 
 /// Whose destination the leg has. A host that routes sees other hosts' flows here as well: with the same ports, but never in output. To untrack
@@ -48,8 +46,7 @@ fn is_host(server: &Server) -> bool {
 }
 
 /// Output: loopback as a whole, and the legs that this host sends.
-pub(super) fn output(policy: &Policy) -> Option<Chain> {
-    let mut rules = room(policy);
+pub(super) fn output(policy: &Policy, rules: &mut impl Extend<Rule>) {
     if policy.has_stateless() {
         match policy.nat_conflict {
             // Over lo both legs pass output, and the naive pair would match one of them only.
@@ -65,10 +62,9 @@ pub(super) fn output(policy: &Policy) -> Option<Chain> {
         };
         for server in &item.servers {
             let matching = entry::by_endpoint(item, server, leg, Locality::Anywhere);
-            rules.push(rule(matching, Action::Notrack, entry::origin(id, server, leg)));
+            rules.extend([rule(matching, Action::Notrack, entry::origin(id, server, leg))]);
         }
     }
-    chain(Hook::RawOutput, rules)
 }
 
 /// The host's own access to its stateless services over lo. Where NAT rules are let through, the rest of loopback stays tracked: a
@@ -84,8 +80,4 @@ fn own_access(policy: &Policy) -> Vec<Rule> {
             rule(matching, Action::Notrack, entry::origin(id, server, Leg::Request))
         })
         .collect()
-}
-
-fn chain(hook: Hook, rules: Vec<Rule>) -> Option<Chain> {
-    (!rules.is_empty()).then_some(Chain { hook, policy: Fate::Accept, rules })
 }

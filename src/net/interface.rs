@@ -61,6 +61,11 @@ impl FromStr for Interface {
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Interfaces(Option<Arc<[Interface]>>);
 
+impl Interfaces {
+    /// None.
+    pub const NONE: Interfaces = Interfaces(None);
+}
+
 impl Deref for Interfaces {
     type Target = [Interface];
 

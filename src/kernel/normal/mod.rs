@@ -495,9 +495,16 @@ const EQUAL: u16 = 1;
 /// Bytes before each content: attribute number and length.
 const PREFIX: usize = 6;
 
+/// Attribute number and length of what follows.
+fn prefix(out: &mut Vec<u8>, kind: u16, length: usize) {
+    let [low, high] = kind.to_le_bytes();
+    let [a, b, c, d] = u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+    out.extend_from_slice(&[low, high, a, b, c, d]);
+}
+
+/// As [`prefix`], of a length that [`end`] fills in.
 fn begin(out: &mut Vec<u8>, kind: u16) -> usize {
-    out.extend(kind.to_le_bytes());
-    out.extend([0; 4]);
+    prefix(out, kind, 0);
     out.len()
 }
 
@@ -507,9 +514,8 @@ fn end(out: &mut [u8], start: usize) {
 }
 
 fn prefixed(out: &mut Vec<u8>, kind: u16, bytes: &[u8]) {
-    let start = begin(out, kind);
+    prefix(out, kind, bytes.len());
     out.extend_from_slice(bytes);
-    end(out, start);
 }
 
 /// As [`prefixed`], but empty is the same as absent.

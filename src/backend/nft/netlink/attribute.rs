@@ -41,8 +41,7 @@ impl Writer {
     /// Starts a nested attribute.
     pub(super) fn nested(&mut self, kind: u16) -> Open {
         let open = Open(self.bytes.len());
-        self.bytes.extend_from_slice(&[0; 2]);
-        self.bytes.extend_from_slice(&(kind | NESTED).to_ne_bytes());
+        self.header(kind | NESTED, 0);
         open
     }
 
@@ -65,9 +64,9 @@ impl Writer {
     }
 
     fn header(&mut self, kind: u16, length: usize) {
-        let length = u16::try_from(length + 4).unwrap_or(u16::MAX);
-        self.bytes.extend_from_slice(&length.to_ne_bytes());
-        self.bytes.extend_from_slice(&kind.to_ne_bytes());
+        let [a, b] = u16::try_from(length + 4).unwrap_or(u16::MAX).to_ne_bytes();
+        let [c, d] = kind.to_ne_bytes();
+        self.bytes.extend_from_slice(&[a, b, c, d]);
     }
 
     fn pad(&mut self) {

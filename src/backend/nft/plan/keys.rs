@@ -5,7 +5,9 @@ use std::iter::once;
 use std::slice;
 
 use super::addresses::suffix;
-use super::entries::{Base, Class, Item, Keyed, Kind, Restriction, sides};
+use super::classes::Class;
+use super::entries::{Keyed, sides};
+use super::sorted::{Base, Item, Kind, Restriction};
 use super::{Planner, disjoint};
 use crate::backend::nft::keys::{Key, Keys, Value};
 use crate::backend::nft::program::{Direction, Elements, Field, Selector, Set, SetId};
@@ -48,17 +50,14 @@ impl Shaped {
 
 impl Planner<'_> {
     /// The class's endpoints as sets, with the family of the rules that look them up.
-    pub(super) fn keyed(&mut self, hook: Hook, base: Base, class: &Class<'_>) -> Vec<Keyed> {
+    pub(super) fn keyed(&mut self, hook: Hook, class: &Class<'_>) -> Vec<Keyed> {
         let mut shapes: Vec<Shaped> = Vec::new();
-        for item in &class.items {
-            self.elements(hook, base, class, item, &mut shapes);
+        for (asked, items) in &class.parts {
+            let asked = if class.wide { &asked.restriction } else { Restriction::NONE };
+            items.iter().for_each(|item| self.elements(hook, class, asked, item, &mut shapes));
         }
         shapes.sort_by_key(|shaped| shaped.shape);
-        let place = match class.items.as_slice() {
-            [only] => only.place(),
-            _ => None,
-        };
-        let counted = base.action == Action::Accept;
+        let (place, counted) = (class.place(), class.base.action == Action::Accept);
         let mut keyed = Vec::new();
         for Shaped { shape, selectors, exact, ranges } in shapes {
             let layers = disjoint::layers(&ranges);
@@ -66,10 +65,10 @@ impl Planner<'_> {
                 if keys.is_empty() {
                     continue;
                 }
-                let wish = self.wish(base, class, shape, interval);
+                let wish = self.wish(class, shape, interval);
                 let elements = Elements::Keys(keys);
                 let set = self.shared(&wish, Set { name: String::new(), interval, counted, elements, place });
-                for family in self.rule_families(base, class, shape) {
+                for family in self.rule_families(class, shape) {
                     keyed.push(Keyed { set, selectors: selectors.clone(), counted, family });
                 }
             }
@@ -78,38 +77,36 @@ impl Planner<'_> {
     }
 
     /// The families that a set's rules are for.
-    fn rule_families(&self, base: Base, class: &Class<'_>, shape: Shape) -> Vec<Option<Family>> {
-        let asked = &class.restriction;
-        if let Some(family) = shape.server.or(shape.peer).or(base.family) {
+    fn rule_families(&self, class: &Class<'_>, shape: Shape) -> Vec<Option<Family>> {
+        let asked = class.restriction();
+        if let Some(family) = shape.server.or(shape.peer).or(class.base.family) {
             return vec![Some(family)];
         }
-        if *asked.peer == Addresses::Any && *asked.server == Addresses::Any {
+        if asked.peer == Addresses::Any && asked.server == Addresses::Any {
             return vec![None];
         }
         let sets = self.policy_sets;
-        let both = |family: &Family| sets.has(*asked.peer, *family) && sets.has(*asked.server, *family);
+        let both = |family: &Family| sets.has(asked.peer, *family) && sets.has(asked.server, *family);
         Family::BOTH.into_iter().filter(both).map(Some).collect()
     }
 
-    /// Multiplies an item out.
-    fn elements(&self, hook: Hook, base: Base, class: &Class<'_>, item: &Item<'_>, shapes: &mut Vec<Shaped>) {
-        let sets = self.policy_sets;
-        let asked = if class.wide { item.restriction() } else { Restriction::NONE };
-        let server = item.keyed_server();
-        let any = *server == Addresses::Any && *asked.peer == Addresses::Any;
+    /// Multiplies an item out, with what it asks for besides as fields of the key.
+    fn elements(&self, hook: Hook, class: &Class<'_>, asked: &Restriction, item: &Item, shapes: &mut Vec<Shaped>) {
+        let (sets, base, rule) = (self.policy_sets, class.base, class.restriction());
+        let any = item.server == Addresses::Any && asked.peer == Addresses::Any;
         let families: &[Option<Family>] = if any { &[None] } else { &[Some(Family::V4), Some(Family::V6)] };
         for &family in families {
             let fits = |family| {
                 base.family.is_none_or(|only| only == family)
-                    && sets.has(*class.restriction.peer, family)
-                    && sets.has(*class.restriction.server, family)
+                    && sets.has(rule.peer, family)
+                    && sets.has(rule.server, family)
                     && item.protocol.exists_in(family)
             };
             if !family.map_or_else(|| Family::BOTH.into_iter().any(fits), fits) {
                 continue;
             }
             let ranges = |addresses| family.and_then(|family| ranges(sets, addresses, family));
-            let (peers, servers) = (ranges(asked.peer), ranges(server));
+            let (peers, servers) = (ranges(&asked.peer), ranges(&item.server));
             if [&peers, &servers].into_iter().flatten().any(|ranges| ranges.is_empty()) {
                 continue;
             }
@@ -120,15 +117,15 @@ impl Planner<'_> {
                 peer_ports: asked.peer_ports.is_some(),
             };
             let columns = Columns {
-                interfaces: Some(asked.interfaces).filter(|list| !list.is_empty()),
+                interfaces: Some(&*asked.interfaces).filter(|list| !list.is_empty()),
                 peers: peers.as_deref(),
                 servers: servers.as_deref(),
                 protocol: item.protocol,
-                peer_ports: asked.peer_ports.map(PortSet::ranges),
-                ports: item.ports().map(PortSet::ranges),
+                peer_ports: asked.peer_ports.as_ref().map(PortSet::ranges),
+                ports: item.ports.as_ref().map(PortSet::ranges),
             };
             let known = shapes.iter().position(|shaped| shaped.shape == shape).unwrap_or_else(|| {
-                shapes.push(Shaped::new(shape, selectors(hook, base, shape), class.items.len()));
+                shapes.push(Shaped::new(shape, selectors(hook, base, shape), class.len()));
                 shapes.len() - 1
             });
             if let Some(shaped) = shapes.get_mut(known) {
@@ -158,20 +155,21 @@ impl Planner<'_> {
     }
 
     /// What a person would call the set.
-    fn wish(&self, base: Base, class: &Class<'_>, shape: Shape, interval: bool) -> String {
-        let one = base.section.strip_suffix('s').unwrap_or(base.section);
+    fn wish(&self, class: &Class<'_>, shape: Shape, interval: bool) -> String {
+        let (base, section) = (class.base, self.owners.word(class.base.section));
+        let one = section.strip_suffix('s').unwrap_or(section);
         let mut name = match (base.action, base.tracked, base.leg) {
-            (Action::Accept, true, _) => format!("tracked_{}", base.section),
+            (Action::Accept, true, _) => format!("tracked_{section}"),
             (Action::Accept, false, Leg::Request) => format!("{one}_requests"),
             (Action::Accept, false, Leg::Reply) => format!("{one}_replies"),
-            _ => format!("stateless_{}", base.section),
+            _ => format!("stateless_{section}"),
         };
         match base.kind {
             Kind::Ports => {}
             Kind::Plain => name.push_str("_portless"),
             Kind::Fragments => name.push_str("_fragments"),
         }
-        if base.locality == Locality::Local && base.section == "services" && shape.server.is_some() {
+        if base.locality == Locality::Local && section == "services" && shape.server.is_some() {
             name.push_str("_local");
         }
         if class.wide {
@@ -183,7 +181,7 @@ impl Planner<'_> {
                 }
             }
         } else {
-            name.push_str(&self.asked(base, class));
+            name.push_str(&self.asked(class));
         }
         if interval {
             name.push_str("_ranges");
@@ -192,12 +190,12 @@ impl Planner<'_> {
     }
 
     /// What a class asks for, as part of a name.
-    fn asked(&self, base: Base, class: &Class<'_>) -> String {
-        let asked = &class.restriction;
-        let peer_word = if base.leg == Leg::Request { "from" } else { "to" };
+    fn asked(&self, class: &Class<'_>) -> String {
+        let asked = class.restriction();
+        let peer_word = if class.base.leg == Leg::Request { "from" } else { "to" };
         let mut text = String::new();
         let sets = self.policy_sets;
-        for (word, addresses) in [(peer_word, *asked.peer), ("at", *asked.server)] {
+        for (word, addresses) in [(peer_word, asked.peer), ("at", asked.server)] {
             match addresses {
                 Addresses::Any => {}
                 // A list that an entry has for itself bears the entry's name.
@@ -208,7 +206,7 @@ impl Planner<'_> {
                 Addresses::Range(range) => text += &format!("_{word}_{range}"),
             }
         }
-        match asked.interfaces {
+        match &*asked.interfaces {
             [] => {}
             [only] => text += &format!("_on_{only}"),
             [first, ..] => text += &format!("_on_{first}_and_others"),

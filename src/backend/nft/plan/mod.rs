@@ -4,6 +4,7 @@
 //! entries there are. All other rules are few, and stay what they are.
 
 mod addresses;
+mod classes;
 mod disjoint;
 mod entries;
 mod keys;
@@ -11,6 +12,7 @@ mod literal;
 mod names;
 mod owners;
 mod shared;
+mod sorted;
 
 use std::collections::HashMap;
 
@@ -19,10 +21,11 @@ use crate::backend::Header;
 use crate::lower;
 use crate::net::Family;
 use crate::policy::{AddressSetId, AddressSets, Policy};
-use crate::ruleset::{Action, Chain, Hook, Origin, Rule, Ruleset, StateMatch};
+use crate::ruleset::{Action, Hook, Ruleset};
 use crate::spec::Fate;
 use names::Names;
 use owners::Owners;
+use sorted::Sorted;
 
 impl Program {
     /// The fast form of a ruleset.
@@ -30,16 +33,20 @@ impl Program {
     pub fn of(ruleset: &Ruleset, header: &Header<'_>) -> Program {
         let owners = ruleset.owners.iter().map(|owner| (owner.section, owner.name.clone())).collect();
         let mut planner = Planner::new(&ruleset.sets, owners);
-        ruleset.chains.iter().for_each(|chain| planner.chain(chain));
+        for chain in &ruleset.chains {
+            planner.chain(chain.hook, chain.policy, |rules| rules.extend(chain.rules.iter().cloned()));
+        }
         planner.finish(header)
     }
 
-    /// The fast form of a policy's rules, which are in memory for one hook at a time.
+    /// The fast form of a policy's rules, without a ruleset in memory.
     #[must_use]
     pub fn of_policy(policy: &Policy, header: &Header<'_>) -> Program {
         let owners = policy.entries.iter().map(|entry| (entry.role.section(), entry.name.clone())).collect();
         let mut planner = Planner::new(&policy.sets, owners);
-        lower::chains(policy).for_each(|chain| planner.chain(&chain));
+        for (hook, fate) in lower::hooks(policy) {
+            planner.chain(hook, fate, |rules| lower::rules(policy, hook, rules));
+        }
         planner.finish(header)
     }
 }
@@ -121,13 +128,24 @@ impl<'a> Planner<'a> {
         arranged(program)
     }
 
-    fn chain(&mut self, chain: &Chain) {
-        let mut draft = Draft { hook: chain.hook, rules: Vec::new(), regular: Vec::new() };
-        for run in chain.rules.chunk_by(|a, b| a.action == b.action) {
-            self.run(&mut draft, run);
+    /// The chain of a hook, of the rules that `fill` gives.
+    fn chain(&mut self, hook: Hook, policy: Fate, fill: impl FnOnce(&mut Sorted<'_>)) {
+        let mut sorted = Sorted { sets: self.policy_sets, owners: &self.owners, runs: Vec::new() };
+        fill(&mut sorted);
+        let runs = sorted.runs;
+        if runs.is_empty() && !hook.has_policy() {
+            return;
+        }
+        let mut draft = Draft { hook, rules: Vec::new(), regular: Vec::new() };
+        for mut staged in runs.into_iter().flat_map(|run| run.stages.into_values()) {
+            self.entries(&mut draft, &mut staged);
+            for rule in &staged.others {
+                let literal = self.literal(hook, rule);
+                draft.rules.extend(literal);
+            }
         }
         blocked_first(&mut draft.rules);
-        if chain.policy == Fate::Drop {
+        if policy == Fate::Drop {
             // The kernel sets a new chain's policy a moment after it has put its rules in force (nf_tables_commit), so that the policy alone
             // would let packets through while a table is replaced.
             draft.rules.push(program::Rule {
@@ -138,27 +156,10 @@ impl<'a> Planner<'a> {
                 place: None,
             });
         }
-        let base = program::Chain {
-            name: chain_name(chain.hook).to_string(),
-            base: Some((chain.hook, chain.policy)),
-            rules: draft.rules,
-        };
+        let base =
+            program::Chain { name: chain_name(hook).to_string(), base: Some((hook, policy)), rules: draft.rules };
         self.chains.extend(draft.regular);
         self.chains.push(base);
-    }
-
-    /// Rules with the same action, which may be taken in any order: what decides most packets comes first.
-    fn run(&mut self, draft: &mut Draft, rules: &[Rule]) {
-        let mut sorted: Vec<&Rule> = rules.iter().collect();
-        sorted.sort_by_key(|rule| stage(rule));
-        for group in sorted.chunk_by(|a, b| stage(a) == stage(b)) {
-            let (items, others) = self.items(group);
-            self.entries(draft, items);
-            for rule in others {
-                let literal = self.literal(draft.hook, rule);
-                draft.rules.extend(literal);
-            }
-        }
     }
 
     fn add(&mut self, set: Set) -> SetId {
@@ -178,36 +179,6 @@ fn blocked_first(rules: &mut [program::Rule]) {
         if let Some(passing) = rules.get_mut(place - passed..=place) {
             passing.rotate_right(1);
         }
-    }
-}
-
-/// When a rule gets its turn among others with the same action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    Loopback,
-    Stateless,
-    Established,
-    Tracked,
-    Translated,
-    Host,
-    Fragments,
-}
-
-fn stage(rule: &Rule) -> Stage {
-    use crate::ruleset::Payload;
-    match rule.origin {
-        Origin::Loopback => Stage::Loopback,
-        Origin::Established => Stage::Established,
-        Origin::Nat(..) => Stage::Translated,
-        Origin::Entry(..) if matches!(rule.matching.payload, Payload::LaterFragment(_)) => Stage::Fragments,
-        Origin::Entry(..) if rule.matching.state == StateMatch::Any => Stage::Stateless,
-        Origin::Entry(..) => Stage::Tracked,
-        Origin::IcmpError
-        | Origin::NeighbourDiscovery
-        | Origin::MulticastListener
-        | Origin::Dhcp
-        | Origin::Ping
-        | Origin::Block => Stage::Host,
     }
 }
 

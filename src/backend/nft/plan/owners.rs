@@ -3,6 +3,10 @@
 use crate::net::Name;
 use crate::policy::EntryId;
 
+/// A section of the spec that has entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Section(usize);
+
 /// The entries' names, and their sections.
 #[derive(Debug, Default)]
 pub(super) struct Owners {
@@ -18,9 +22,13 @@ impl Owners {
     }
 
     /// The section of an entry.
-    pub(super) fn section(&self, entry: EntryId) -> &'static str {
-        let of = self.sections.iter().rfind(|(first, _)| *first <= entry.0 as usize);
-        of.map_or("entries", |(_, section)| section)
+    pub(super) fn section(&self, entry: EntryId) -> Section {
+        Section(self.sections.iter().rposition(|(first, _)| *first <= entry.0 as usize).unwrap_or(0))
+    }
+
+    /// The section's key.
+    pub(super) fn word(&self, section: Section) -> &'static str {
+        self.sections.get(section.0).map_or("entries", |(_, word)| word)
     }
 }
 
@@ -48,7 +56,7 @@ mod tests {
         let owners: Owners = entries.iter().map(|(section, name)| (*section, name.parse().unwrap())).collect();
         for (entry, number) in entries.iter().zip(0..) {
             let id = EntryId(number);
-            assert_eq!((owners.section(id), owners.name(id).map(Name::as_str)), (entry.0, Some(entry.1)));
+            assert_eq!((owners.word(owners.section(id)), owners.name(id).map(Name::as_str)), (entry.0, Some(entry.1)));
         }
     }
 }

@@ -40,6 +40,18 @@ fn texts_are_as_expected() {
     }));
 }
 
+#[test]
+fn a_set_may_be_large_in_ipv6_only() {
+    let addresses: String = (1..40).map(|n| format!("\"2001:db8:1::{:x}\", ", n * 2)).collect();
+    let now = files(&format!(
+        "sets: {{peers: [{addresses} 192.0.2.9]}}\nservices: {{web: {{listen: \"*:80\", from: $peers}}}}\n"
+    ));
+    let ipset = now.ipset.expect("an ipset");
+    assert!(ipset.contains("create fwc-peers-ip6 hash:ip family inet6") && !ipset.contains("family inet "), "{ipset}");
+    assert!(now.v6.contains("--match-set fwc-peers-ip6 src") && now.v6.contains(" ipset restore "), "{}", now.v6);
+    assert!(now.v4.contains("-s 192.0.2.9 ") && now.v4.contains(" ipset restore "), "{}", now.v4);
+}
+
 /// Loads the files as their headers say, with both backends, each twice, and shows that nothing is left but what the files say.
 const LOAD: &str = r#"
 set -e

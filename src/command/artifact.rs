@@ -3,15 +3,19 @@
 use std::fmt::Write as _;
 
 use super::host::load;
-use crate::backend::iptables;
+use crate::backend::iptables::{Files, IPSET_FILE, V4_FILE, V6_FILE};
 use crate::cli::Target;
 use crate::compile::Compiled;
+use crate::net::Family;
 use crate::policy::Sizing;
+
+/// A text in parts that stand one behind the other: what is long is not copied to put it together.
+pub(super) type Text = Vec<Vec<u8>>;
 
 /// An artifact: its file name in a directory of all, and its text.
 pub(super) struct Artifact {
     pub(super) file: &'static str,
-    pub(super) text: String,
+    pub(super) text: Text,
 }
 
 /// The files of a directory of all that only some specs have.
@@ -22,40 +26,46 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Every artifact that the spec has: the ipset file only where a set is that large, the table's size only where the spec gives one.
 pub(super) fn all(compiled: &Compiled) -> Vec<Artifact> {
-    let mut artifacts = vec![Artifact { file: "fwc.nft", text: nft_text(compiled) }];
-    let files = iptables_files(compiled);
-    artifacts.push(Artifact { file: "rules.v4", text: files.v4 });
-    artifacts.push(Artifact { file: "rules.v6", text: files.v6 });
-    let ipset = files.ipset.map(|text| Artifact { file: "rules.ipset", text });
-    let sysctl = sysctl(compiled).map(|text| Artifact { file: "90-fwc-conntrack.conf", text });
-    let modprobe = modprobe(compiled).map(|text| Artifact { file: "fwc-conntrack.conf", text });
-    let modules = modules_load(compiled).map(|text| Artifact { file: "fwc-modules.conf", text });
-    artifacts.extend(ipset.into_iter().chain(sysctl).chain(modprobe).chain(modules));
-    artifacts
+    let header = load::header(compiled);
+    let files = Files::of(compiled.ruleset(), &header);
+    let [v4, v6] = files.rules(Family::BOTH);
+    let of_all = [("fwc.nft", vec![nft_text(compiled).into_bytes()]), (V4_FILE, v4), (V6_FILE, v6)];
+    let of_some = [
+        (IPSET_FILE, files.ipset()),
+        ("90-fwc-conntrack.conf", sysctl(compiled)),
+        ("fwc-conntrack.conf", modprobe(compiled)),
+        ("fwc-modules.conf", modules_load(compiled)),
+    ];
+    let of_some = of_some.into_iter().filter_map(|(file, text)| Some((file, vec![text?.into_bytes()])));
+    of_all.into_iter().chain(of_some).map(|(file, text)| Artifact { file, text }).collect()
 }
 
 /// One artifact, and nothing that it does not need; `None` where the spec has nothing to say in it.
-pub(super) fn one(compiled: &Compiled, target: Target) -> Option<String> {
-    match target {
+pub(super) fn one(compiled: &Compiled, target: Target) -> Option<Text> {
+    let text = match target {
         Target::Nft => Some(nft_text(compiled)),
         Target::Sysctl => sysctl(compiled),
         Target::Modprobe => modprobe(compiled),
         Target::ModulesLoad => modules_load(compiled),
-        Target::Iptables => Some(iptables_files(compiled).v4),
-        Target::Ip6tables => Some(iptables_files(compiled).v6),
-        Target::Ipset => iptables_files(compiled).ipset,
-    }
+        Target::Iptables => return Some(rules(compiled, Family::V4)),
+        Target::Ip6tables => return Some(rules(compiled, Family::V6)),
+        Target::Ipset => Files::of(compiled.ruleset(), &load::header(compiled)).ipset(),
+    };
+    text.map(|text| vec![text.into_bytes()])
 }
 
-/// Rules for iptables-restore or ip6tables-restore, and the sets that they need, if any. Both are made in one go.
-pub(super) fn rules_with_sets(compiled: &Compiled, is_ipv6: bool) -> (String, Option<String>) {
-    let files = iptables_files(compiled);
-    (if is_ipv6 { files.v6 } else { files.v4 }, files.ipset)
+fn rules(compiled: &Compiled, family: Family) -> Text {
+    let header = load::header(compiled);
+    let [text] = Files::of(compiled.ruleset(), &header).rules([family]);
+    text
 }
 
-/// The files are made together: they share the names of the ipsets.
-fn iptables_files(compiled: &Compiled) -> iptables::Artifacts {
-    iptables::artifacts(compiled.ruleset(), &load::header(compiled))
+/// Rules for iptables-restore or ip6tables-restore, and the sets that they need, if any.
+pub(super) fn rules_with_sets(compiled: &Compiled, family: Family) -> (Text, Option<String>) {
+    let header = load::header(compiled);
+    let files = Files::of(compiled.ruleset(), &header);
+    let [text] = files.rules([family]);
+    (text, files.ipset())
 }
 
 /// Signed like a table that `fwc apply` loads, so that `fwc status` knows it whoever loaded it.

@@ -7,12 +7,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::artifact;
+use super::artifact::{self, Text};
 use super::output::{Output, remark};
 use super::{Failure, destination, exit};
 use crate::cli::{CompileArgs, Target};
 use crate::compile::{self, Compiled};
 use crate::diagnostic::Diagnostic;
+use crate::net::Family;
 
 pub(super) fn run(output: Output, arguments: &CompileArgs) -> Result<ExitCode, Failure> {
     let outcome = compile::check(&arguments.spec);
@@ -44,7 +45,7 @@ pub(super) fn run(output: Output, arguments: &CompileArgs) -> Result<ExitCode, F
         return Ok(ExitCode::from(exit::REFUSED));
     }
     match (&arguments.output, arguments.target) {
-        (None, Some(target)) => output.data(&text(compiled, target))?,
+        (None, Some(target)) => text(compiled, target).iter().try_for_each(|part| output.bytes(part))?,
         (Some(path), _) if is_directory(path) => write_all(output, path, &files)?,
         _ => write_one(&files)?,
     }
@@ -59,15 +60,16 @@ fn is_directory(path: &Path) -> bool {
 }
 
 /// A file that will be written: where, and its text.
-type File = (PathBuf, String);
+type File = (PathBuf, Text);
 
 /// An artifact; rules for iptables-restore with the sets that they need.
 fn one(path: &Path, compiled: &Compiled, target: Target) -> Vec<File> {
     let (text, sets) = match target {
-        Target::Iptables | Target::Ip6tables => artifact::rules_with_sets(compiled, target == Target::Ip6tables),
+        Target::Iptables => artifact::rules_with_sets(compiled, Family::V4),
+        Target::Ip6tables => artifact::rules_with_sets(compiled, Family::V6),
         _ => (text(compiled, target), None),
     };
-    let sets = sets.map(|sets| (path.with_extension("ipset"), sets));
+    let sets = sets.map(|sets| (path.with_extension("ipset"), vec![sets.into_bytes()]));
     std::iter::once((path.to_path_buf(), text)).chain(sets).collect()
 }
 
@@ -75,8 +77,8 @@ fn all(directory: &Path, compiled: &Compiled) -> Vec<File> {
     artifact::all(compiled).into_iter().map(|artifact| (directory.join(artifact.file), artifact.text)).collect()
 }
 
-fn text(compiled: &Compiled, target: Target) -> String {
-    artifact::one(compiled, target).unwrap_or_else(|| nothing(target))
+fn text(compiled: &Compiled, target: Target) -> Text {
+    artifact::one(compiled, target).unwrap_or_else(|| vec![nothing(target).into_bytes()])
 }
 
 fn write_one(files: &[File]) -> Result<(), Failure> {
@@ -111,15 +113,16 @@ fn write_all(output: Output, directory: &Path, files: &[File]) -> Result<(), Fai
 }
 
 /// Writes a file so that a reader sees the old or the new content, never a part.
-fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
+fn write_file(path: &Path, text: &[Vec<u8>]) -> Result<(), Failure> {
     let failed = |error| Failure::Io(format!("writing {}", path.display()), error);
-    replace(path, text.as_bytes()).map_err(failed)
+    replace(path, text).map_err(failed)
 }
 
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+fn replace(path: &Path, text: &[Vec<u8>]) -> io::Result<()> {
     // A device or pipe (`-o /dev/stdout`) cannot be replaced, only written to.
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        return fs::OpenOptions::new().write(true).open(path)?.write_all(content);
+        let mut file = fs::OpenOptions::new().write(true).open(path)?;
+        return text.iter().try_for_each(|part| file.write_all(part));
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mode = fs::metadata(path).map_or(0o644, |metadata| metadata.permissions().mode() & 0o7777);
@@ -127,7 +130,7 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let unnamed = |error: io::Error| io::Error::from(error.kind());
     let builder = tempfile::Builder::new().permissions(fs::Permissions::from_mode(mode)).tempfile_in(folder);
     let mut file = builder.map_err(unnamed)?;
-    file.write_all(content)?;
+    text.iter().try_for_each(|part| file.write_all(part))?;
     file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;

@@ -63,6 +63,11 @@ impl Collector {
 }
 
 impl AddressSets {
+    /// The content of each set.
+    pub fn all(&self) -> impl Iterator<Item = &AddressSet> {
+        self.sets.iter().map(|labelled| &*labelled.set)
+    }
+
     /// The content of a set.
     #[must_use]
     pub fn get(&self, id: AddressSetId) -> &AddressSet {

@@ -17,10 +17,11 @@ fn broken_pipe() -> Stdio {
 fn a_reader_that_has_gone_away_is_no_error() {
     let (good, wrong) = (Spec::new(WEB), Spec::new(WRONG));
     let (good, wrong) = (good.path(), wrong.path());
-    let cases: [(&[&str], i32); 6] = [
+    let cases: [(&[&str], i32); 7] = [
         (&["schema"], 0),
         (&["explain"], 0),
         (&["compile", &good, "-t", "nft"], 0),
+        (&["compile", &good, "-t", "iptables"], 0),
         (&["check", "--format", "json", &good], 0),
         (&["check", "--format", "sarif", &wrong], 1),
         (&["--help"], 0),

@@ -7,61 +7,53 @@
 
 use std::sync::Arc;
 
-use super::expand::Expander;
-use super::line::{Comment, Detail, Line, Ports, Side, Target, UserChain};
-use super::members::{Keys, Members};
-use super::split::{Key, LEAF, Span};
-use crate::net::{AddrRange, Family};
+use super::address::Address;
+use super::line::{Comment, Line, Ports, Side, Target};
+use super::lines::Lines;
+use super::names::CHAIN;
+use super::split::{Key, LEAF};
+use super::text::Sheet;
+use super::tree::{Gate, Item, Tree};
 use crate::ruleset::{Action, Hook, Rule, StateMatch};
 
 /// Lines of entries that a chain holds without a tree: what a person reads as a page.
 const PAGE: usize = 24;
-/// Levels of a tree. nf_tables allows 16 chains in a row (`NFT_JUMP_STACK_SIZE` of the kernel; a goto counts like a jump); the kernel's own is
-/// one of them, and behind a leaf there may be two more (`expand`).
-const DEEPEST: u32 = 12;
 /// ICMP lines that stand in the kernel's chains. More get a chain, which other packets pass by.
 const ICMP: usize = 4;
 
-/// Brings the lines of a run into the order and the chains that a packet goes through.
-pub(super) fn arrange<'a>(
-    expander: &mut Expander<'a, '_>,
-    hook: Hook,
-    first: &Rule,
-    lines: Vec<Line<'a>>,
-) -> Vec<Line<'a>> {
+/// Bytes of the start of a line up to its chain's name, at most.
+const LINE_START: usize = CHAIN + 3;
+
+/// Writes the lines of a run in the order and the chains that a packet goes through, from the kernel's chain `from` on.
+pub(super) fn arrange<A: Address>(sheet: &mut Sheet<A>, from: &str, hook: Hook, first: &Rule, lines: &mut Lines<A>) {
     let stem = stem(hook, first);
-    let icmp = lines.iter().all(|line| matches!(line.detail, Detail::Icmp(_)));
-    if icmp && lines.len() > ICMP {
-        let protocol = lines.first().and_then(|line| line.protocol);
-        let name = expander.names.unique(&format!("{stem}-icmp"), "");
-        let comment = Comment::Words("icmp");
-        let gate = Line { protocol, comment, ..Line::new(Target::Jump(Arc::clone(&name))) };
-        expander.add_chain(name, &lines);
-        return vec![gate];
+    if lines.are_icmp() && lines.len() > ICMP {
+        let protocol = lines.protocols().first().copied().flatten();
+        let name = sheet.names.unique(&format!("{stem}-icmp"), "");
+        let (comment, target) = (Comment::Words("icmp"), Target::Jump(Arc::clone(&name)));
+        sheet.builtin.rule(from, &Line { protocol, comment, ..Line::new(&target) });
+        sheet.add(name.as_bytes());
+        sheet.rules.rules(&name, lines, lines.numbers());
+        return;
     }
-    if icmp || lines.len() <= PAGE {
-        return lines;
+    if lines.are_icmp() || lines.len() <= PAGE {
+        sheet.builtin.rules(from, lines, lines.numbers());
+        return;
     }
-    let mut top = Vec::new();
-    for (protocol, mut group) in by_protocol(lines) {
-        if group.len() <= LEAF {
-            top.extend(group);
+    for (protocol, numbers) in by_protocol(lines.protocols()) {
+        if numbers.len() <= LEAF {
+            sheet.builtin.rules(from, lines, numbers);
             continue;
         }
-        if first.action == Action::Notrack {
-            // `-m comment` is a match like any other, which takes the kernel time and 256 bytes: in a tree, the lines of the filter table bear the
-            // names, and those of raw do without.
-            group.iter_mut().for_each(|line| line.comment = Comment::None);
-        }
-        let stem = expander.names.unique(&format!("{stem}-{}", protocol_name(protocol)), "");
-        top.push(Line { protocol, ..Line::new(Target::Jump(Arc::clone(&stem))) });
-        let mut keys = Keys::of(&group);
-        let all = keys.add(&group);
-        let lines = group.into_iter().map(Some).collect();
-        let mut tree = Tree { lines, keys, protocol, stem: Arc::clone(&stem), expander };
-        tree.chain(stem, all, 1);
+        let stem = sheet.names.unique(&format!("{stem}-{}", protocol_name(protocol)), "");
+        sheet.builtin.rule(from, &Line { protocol, ..Line::new(&Target::Jump(Arc::clone(&stem))) });
+        let tree = Tree::of(lines, numbers, sheet.names.series(&stem));
+        // `-m comment` is a match like any other, which takes the kernel time and 256 bytes: in a tree, the lines of the filter table bear the
+        // names, and those of raw do without.
+        let with_comments = first.action != Action::Notrack;
+        write(sheet, &stem, protocol, &tree, with_comments);
+        sheet.names.end(tree.series);
     }
-    top
 }
 
 fn stem(hook: Hook, first: &Rule) -> String {
@@ -85,132 +77,60 @@ fn protocol_name(protocol: Option<u8>) -> String {
     }
 }
 
-/// Groups in the order in which they first appear.
-fn by_protocol(lines: Vec<Line<'_>>) -> Vec<(Option<u8>, Vec<Line<'_>>)> {
-    // Mostly there is one protocol, and then nothing has to be moved.
-    if let Some(only) = lines.first().map(|line| line.protocol)
-        && lines.iter().all(|line| line.protocol == only)
-    {
-        return vec![(only, lines)];
-    }
-    let mut groups: Vec<(Option<u8>, Vec<Line>)> = Vec::new();
-    for line in lines {
-        match groups.iter_mut().find(|(protocol, _)| *protocol == line.protocol) {
-            Some((_, group)) => group.push(line),
-            None => groups.push((line.protocol, vec![line])),
+/// The numbers of lines, in groups in the order in which they first appear.
+fn by_protocol(protocols: &[Option<u8>]) -> Vec<(Option<u8>, Vec<u32>)> {
+    let mut groups: Vec<(Option<u8>, Vec<u32>)> = Vec::new();
+    for (number, &protocol) in (0..).zip(protocols) {
+        match groups.iter_mut().find(|(of, _)| *of == protocol) {
+            Some((_, group)) => group.push(number),
+            // Mostly there is one protocol.
+            None => {
+                let mut group = Vec::with_capacity(if groups.is_empty() { protocols.len() } else { 0 });
+                group.push(number);
+                groups.push((protocol, group));
+            }
         }
     }
     groups
 }
 
-/// The chains of one protocol's lines.
-struct Tree<'e, 'a, 's> {
-    /// Lines by index, until they are put into a chain.
-    lines: Vec<Option<Line<'a>>>,
-    keys: Keys,
-    protocol: Option<u8>,
-    stem: Arc<str>,
-    expander: &'e mut Expander<'a, 's>,
-}
-
-impl<'a> Tree<'_, 'a, '_> {
-    /// Makes a chain of these lines and the chains below it.
-    fn chain(&mut self, name: Arc<str>, members: Members, depth: u32) {
-        let place = self.expander.chains.len();
-        self.expander.chains.push(UserChain { name: Arc::clone(&name), rules: 0..0 });
-        let lines = self.body(members, depth);
-        let rules = self.expander.writer.chain(&name, &lines);
-        if let Some(chain) = self.expander.chains.get_mut(place) {
-            chain.rules = rules;
+/// Writes the chains of a tree. The first has the stem as its name.
+fn write<A: Address>(sheet: &mut Sheet<A>, stem: &str, protocol: Option<u8>, tree: &Tree<A>, with_comments: bool) {
+    let mut start = Vec::new();
+    // Once for all, and rather too much: what is not used is not taken from the machine.
+    sheet.rules.text.reserve(tree.lines().length() + (tree.lines().len() + tree.chains.len() * 4) * LINE_START);
+    for chain in &tree.chains {
+        start.clear();
+        start.extend_from_slice(b"-A ");
+        match &chain.gate {
+            None => start.extend_from_slice(stem.as_bytes()),
+            Some(gate) => tree.series.write(gate.number, &mut start),
         }
-    }
-
-    fn body(&mut self, members: Members, depth: u32) -> Vec<Line<'a>> {
-        let (mut body, mut left) = (Vec::new(), members);
-        while left.lines.len() > LEAF && depth < DEEPEST {
-            let best = self.keys.split(&left);
-            let Some(split) = best.filter(|split| split.cost * 4 <= left.lines.len() * 3) else {
-                if !left.lines.iter().any(|&number| self.lines.get(number as usize).is_some_and(has_port_list)) {
-                    break;
+        sheet.add(start.get(3..).unwrap_or_default());
+        for item in tree.items(chain) {
+            sheet.rules.text.extend_from_slice(&start);
+            match *item {
+                Item::Line(number) => tree.lines().write(number, with_comments, &mut sheet.rules.text),
+                Item::Gate(place) => {
+                    let Some(gate) = tree.chains.get(place as usize).and_then(|chain| chain.gate) else { continue };
+                    let ports = [(gate.span.0.port(), gate.span.1.port())];
+                    sheet.rules.conditions(&conditions(&gate, &ports, protocol));
+                    sheet.rules.text.extend_from_slice(if gate.returns { b" -j " } else { b" -g " });
+                    tree.series.write(gate.number, &mut sheet.rules.text);
+                    sheet.rules.text.push(b'\n');
                 }
-                left = self.single_ports(left.lines);
-                continue;
-            };
-            if split.rest > 0 {
-                // The others come first, in a chain of their own: whatever becomes of a packet there, it has to come back for the rest.
-                let [kept, rest] = self.keys.kept_and_rest(&left, &split);
-                body.push(self.gate(split.key, split.hull, kept, depth, Target::Jump));
-                left = rest;
-                continue;
             }
-            let [gated, open] = self.keys.halves(&left, &split);
-            if gated.lines.len() == 1 {
-                body.extend(self.take(gated.lines));
-            } else {
-                body.push(self.gate(split.key, split.gate, gated, depth, Target::Goto));
-            }
-            left = open;
-        }
-        body.extend(self.take(left.lines));
-        body
-    }
-
-    /// The lines themselves, in the order in which they came, which is that of the spec. Each is in one chain only.
-    fn take(&mut self, mut numbers: Vec<u32>) -> impl Iterator<Item = Line<'a>> {
-        numbers.sort_unstable();
-        numbers.into_iter().filter_map(|number| self.lines.get_mut(number as usize).and_then(Option::take))
-    }
-
-    /// A list of ports spans all between them, single ports do not.
-    fn single_ports(&mut self, numbers: Vec<u32>) -> Members {
-        let single: Vec<Line> = self.take(numbers).flat_map(one_port_each).collect();
-        let members = self.keys.add(&single);
-        self.lines.extend(single.into_iter().map(Some));
-        members
-    }
-
-    /// Makes a chain of lines, and the line that leads there.
-    fn gate(&mut self, key: Key, span: Span, members: Members, depth: u32, way: fn(Arc<str>) -> Target) -> Line<'a> {
-        let name = self.expander.names.numbered(&self.stem, "");
-        self.chain(Arc::clone(&name), members, depth + 1);
-        gate(self.expander.family, key, span, self.protocol, way(name))
-    }
-}
-
-fn has_port_list(line: &Option<Line>) -> bool {
-    let list = |ports: &Ports| matches!(ports, Ports::List(_));
-    line.as_ref().is_some_and(|line| list(&line.source_ports) || list(&line.destination_ports))
-}
-
-fn one_port_each(line: Line<'_>) -> Vec<Line<'_>> {
-    let each = |ports: &Ports| match ports {
-        Ports::Any => vec![Ports::Any],
-        ports => ports.ranges().iter().copied().map(Ports::one).collect(),
-    };
-    let mut lines = Vec::new();
-    for source_ports in each(&line.source_ports) {
-        for destination_ports in each(&line.destination_ports) {
-            lines.push(Line { source_ports: source_ports.clone(), destination_ports, ..line.clone() });
         }
     }
-    lines
 }
 
-/// The line that leads to a half.
-fn gate<'a>(family: Family, key: Key, span: Span, protocol: Option<u8>, target: Target) -> Line<'a> {
-    let line = Line::new(target);
-    let ports = || Ports::one((span.0 as u16, span.1 as u16));
-    match key {
-        Key::Destination => Line { destination: Side::Range(addresses(family, span)), ..line },
-        Key::Source => Line { source: Side::Range(addresses(family, span)), ..line },
-        Key::DestinationPorts => Line { protocol, destination_ports: ports(), ..line },
-        Key::SourcePorts => Line { protocol, source_ports: ports(), ..line },
-    }
-}
-
-fn addresses(family: Family, (start, end): Span) -> AddrRange {
-    match family {
-        Family::V4 => AddrRange::V4(start as u32, end as u32),
-        Family::V6 => AddrRange::V6(start, end),
+/// What packets go through a gate, as a line.
+fn conditions<'l, A: Address>(gate: &Gate<A>, ports: Ports<'l>, protocol: Option<u8>) -> Line<'l, 'static, A> {
+    let line = Line::new(&Target::Return);
+    match gate.key {
+        Key::Destination => Line { destination: Side::Range(gate.span), ..line },
+        Key::Source => Line { source: Side::Range(gate.span), ..line },
+        Key::DestinationPorts => Line { protocol, destination_ports: ports, ..line },
+        Key::SourcePorts => Line { protocol, source_ports: ports, ..line },
     }
 }

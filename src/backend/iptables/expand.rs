@@ -6,12 +6,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::ipset::{Ipsets, is_everything};
-use super::line::{Comment, Detail, Line, Link, MULTIPORT, Ports, Side, State, Target, UserChain};
-use super::merge::{Merged, merge_ports};
-use super::names::Names;
-use super::text::Writer;
-use crate::net::{AddrRange, Family, Interface, PortSet, Protocol};
+use super::address::Address;
+use super::ipset::Ipsets;
+use super::line::{Comment, Detail, Line, Link, MULTIPORT, Ports, Side, State, Target};
+use super::lines::Lines;
+use super::merge::{Merged, merge_ports, same_entry};
+use super::text::Sheet;
+use crate::net::{AddrRange, Family, PortSet, Protocol};
 use crate::policy::{AddressSetId, Addresses};
 use crate::ruleset::{Action, Hook, Leg, Origin, Payload, Rule, Ruleset, StateMatch};
 
@@ -21,17 +22,12 @@ const REPEATED: usize = 3;
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 
-/// Makes the lines of one table.
-pub(super) struct Expander<'a, 's> {
+/// Makes the lines of one table and family.
+pub(super) struct Expander<'a, A> {
     pub ruleset: &'a Ruleset,
-    pub family: Family,
-    pub ipsets: &'s Ipsets,
-    /// Names of the table's chains.
-    pub names: Names,
-    /// Chains of the table, callers before callees.
-    pub chains: Vec<UserChain>,
-    /// Writes the chains that are complete.
-    pub writer: Writer,
+    pub ipsets: &'a Ipsets<'a>,
+    /// Where chains are written that are complete.
+    pub sheet: Sheet<A>,
     helpers: HashMap<Helper, Arc<str>>,
 }
 
@@ -66,113 +62,127 @@ impl<T> Alternatives<T> {
 }
 
 /// One side's addresses in the form in which lines hold them.
-enum Form {
+enum Form<'a, A> {
     /// One of these in each line.
-    Sides(Alternatives<Side>),
+    Sides(Alternatives<Side<'a, A>>),
     /// A chain behind the line.
     Chain(AddressSetId),
 }
 
-impl Form {
-    fn one(side: Side) -> Self {
+impl<'a, A> Form<'a, A> {
+    fn one(side: Side<'a, A>) -> Self {
         Form::Sides(Alternatives::one(side))
     }
 }
 
-impl<'a, 's> Expander<'a, 's> {
-    pub fn new(ruleset: &'a Ruleset, family: Family, names: Names, ipsets: &'s Ipsets) -> Self {
-        let writer = Writer { text: String::new(), family };
-        Expander { ruleset, family, ipsets, names, chains: Vec::new(), writer, helpers: HashMap::new() }
+/// What a line asks of the header behind the addresses.
+struct Shape<'m> {
+    source_ports: Ports<'m>,
+    destination_ports: Ports<'m>,
+    detail: Detail,
+}
+
+impl<'a, A: Address> Expander<'a, A> {
+    pub fn new(table: &str, ruleset: &'a Ruleset, ipsets: &'a Ipsets<'a>) -> Self {
+        Expander { ruleset, ipsets, sheet: Sheet::new(table), helpers: HashMap::new() }
     }
 
     /// The lines of rules that stand side by side and have the same action.
-    pub fn expand(&mut self, hook: Hook, rules: &'a [Rule]) -> Vec<Line<'a>> {
-        let rules: Vec<&Rule> = rules.iter().filter(|rule| can_meet(rule, self.ruleset, self.family)).collect();
-        let mut lines = Vec::with_capacity(rules.len());
-        for merged in merge_ports(&rules) {
-            self.one(hook, &merged, &mut lines);
+    pub fn expand(&mut self, hook: Hook, rules: &'a [Rule], lines: &mut Lines<'a, A>) {
+        let ruleset = self.ruleset;
+        let meets = |rule: &&Rule| can_meet(rule, ruleset, A::FAMILY);
+        for entry in rules.chunk_by(same_entry) {
+            if let [rule] = entry {
+                if meets(&rule) {
+                    self.one(hook, &Merged::of(rule), lines);
+                }
+                continue;
+            }
+            for merged in merge_ports(entry.iter().filter(meets)) {
+                self.one(hook, &merged, lines);
+            }
         }
-        lines
     }
 
-    fn one(&mut self, hook: Hook, merged: &Merged<'a>, lines: &mut Vec<Line<'a>>) {
+    fn one(&mut self, hook: Hook, merged: &Merged<'a>, lines: &mut Lines<'a, A>) {
         let rule = merged.rule;
         let matching = &rule.matching;
-        let (mut source, mut destination) = (self.written_out(matching.source), self.written_out(matching.destination));
-        match peers(rule) {
-            Some(Leg::Request) => source = self.peers(matching.source, source),
-            Some(Leg::Reply) => destination = self.peers(matching.destination, destination),
-            None => {}
-        }
+        let leg = peers(rule);
+        let source = self.form(&matching.source, leg == Some(Leg::Request));
+        let destination = self.form(&matching.destination, leg == Some(Leg::Reply));
         let (Some(source), Some(destination)) = (source, destination) else { return };
         let mut target = Target::Do(rule.action);
-        if let (Payload::LaterFragment(_), Family::V6) = (&matching.payload, self.family) {
+        if let (Payload::LaterFragment(_), Family::V6) = (&matching.payload, A::FAMILY) {
             target = self.helper(Helper::LaterFragments(target));
         }
-        let (source, target) = self.behind(source, target, Helper::From);
-        let (destination, target) = self.behind(destination, target, Helper::To);
-        let base = Line {
-            locality: matching.locality,
-            comment: comment(self.ruleset, rule.origin),
-            protocol: protocol(&matching.payload, self.family),
-            ..Line::new(target)
-        };
-        let (states, links) = (self.states(&matching.state), links(hook, &matching.interfaces));
-        for payload in payloads(merged, self.family, base).all() {
-            for state in states.all() {
+        let sources = self.sides(source, &mut target, Helper::From);
+        let destinations = self.sides(destination, &mut target, Helper::To);
+        let (protocol, comment) = (protocol(&matching.payload, A::FAMILY), comment(self.ruleset, rule.origin));
+        let (shapes, states, links) = (shapes(merged, A::FAMILY), self.states(&matching.state), links(hook, rule));
+        for &Shape { source_ports, destination_ports, detail } in shapes.all() {
+            for &state in states.all() {
                 for &interface in links.all() {
-                    let line = Line { interface, state: state.clone(), ..payload.clone() };
-                    product(line, source.all(), destination.all(), lines);
+                    for &source in sources.all() {
+                        for &destination in destinations.all() {
+                            lines.push(&Line {
+                                interface,
+                                source,
+                                destination,
+                                locality: matching.locality,
+                                protocol,
+                                source_ports,
+                                destination_ports,
+                                detail,
+                                state,
+                                target: &target,
+                                comment,
+                            });
+                        }
+                    }
                 }
             }
         }
     }
 
-    /// The sides that lines hold, and the target behind them.
-    fn behind(
+    /// The sides that lines hold. Where the addresses are a chain's, the lines jump there, and the target is behind it.
+    fn sides(
         &mut self,
-        form: Form,
-        target: Target,
+        form: Form<'a, A>,
+        target: &mut Target,
         helper: fn(AddressSetId, Target) -> Helper,
-    ) -> (Alternatives<Side>, Target) {
+    ) -> Alternatives<Side<'a, A>> {
         match form {
-            Form::Sides(sides) => (sides, target),
+            Form::Sides(sides) => sides,
             Form::Chain(id) => {
-                let target = self.helper(helper(id, target));
-                (Alternatives::one(Side::Any), target)
+                *target = self.helper(helper(id, target.clone()));
+                Alternatives::one(Side::Any)
             }
         }
     }
 
-    /// `None` where no address is of this family.
-    fn written_out(&mut self, addresses: Addresses) -> Option<Form> {
-        let sets = &self.ruleset.sets;
+    /// `None` where no address is of this family. Peers are the same in many lines: a list of them gets a chain.
+    fn form(&self, addresses: &Addresses, is_peers: bool) -> Option<Form<'a, A>> {
         let id = match addresses {
             Addresses::Any => return Some(Form::one(Side::Any)),
-            Addresses::Range(range) if is_everything(&range) => return Some(Form::one(Side::Any)),
             Addresses::Range(range) => {
-                return (range.family() == self.family).then(|| Form::one(Side::Range(range)));
+                let span = A::ends(range)?;
+                let all = span == (A::MIN, A::MAX);
+                return Some(Form::one(if all { Side::Any } else { Side::Range(span) }));
             }
-            Addresses::Set(id) => id,
+            Addresses::Set(id) => *id,
         };
-        if let Some(name) = self.ipsets.name(id, self.family) {
+        if let Some(name) = self.ipsets.name(id, A::FAMILY) {
             return Some(Form::one(Side::Ipset(name)));
         }
-        let ranges: Vec<AddrRange> = sets.get(id).ranges(self.family).collect();
-        if ranges.iter().any(is_everything) {
-            return Some(Form::one(Side::Any));
-        }
-        if ranges.is_empty() {
-            return None;
-        }
-        Some(Form::Sides(Alternatives::Several(ranges.into_iter().map(Side::Range).collect())))
-    }
-
-    /// Peers are the same in many lines: a list of them gets a chain.
-    fn peers(&self, addresses: Addresses, form: Option<Form>) -> Option<Form> {
-        match (addresses, form) {
-            (Addresses::Set(id), Some(Form::Sides(sides))) if sides.all().len() > REPEATED => Some(Form::Chain(id)),
-            (_, form) => form,
+        let ranges = A::of(self.ruleset.sets.get(id));
+        match ranges.ranges() {
+            [] => None,
+            _ if ranges.is_all() => Some(Form::one(Side::Any)),
+            ranges if is_peers && ranges.len() > REPEATED => Some(Form::Chain(id)),
+            ranges => {
+                let sides = ranges.iter().copied().map(Side::Range);
+                Some(Form::Sides(Alternatives::Several(sides.collect())))
+            }
         }
     }
 
@@ -180,32 +190,29 @@ impl<'a, 's> Expander<'a, 's> {
         if let Some(name) = self.helpers.get(&helper) {
             return Target::Jump(Arc::clone(name));
         }
-        let sets = &self.ruleset.sets;
-        let (stem, lines) = match &helper {
+        let ruleset = self.ruleset;
+        let sets = &ruleset.sets;
+        let ranges = |id| A::of(sets.get(id)).ranges().iter().copied().map(Side::Range);
+        let (stem, lines): (_, Vec<Line<A>>) = match &helper {
             Helper::From(id, target) => {
-                let line = |range| Line { source: Side::Range(range), ..Line::new(target.clone()) };
-                (format!("fwc-src-{}", sets.label(*id)), sets.get(*id).ranges(self.family).map(line).collect())
+                let line = |source| Line { source, ..Line::new(target) };
+                (format!("fwc-src-{}", sets.label(*id)), ranges(*id).map(line).collect())
             }
             Helper::To(id, target) => {
-                let line = |range| Line { destination: Side::Range(range), ..Line::new(target.clone()) };
-                (format!("fwc-dst-{}", sets.label(*id)), sets.get(*id).ranges(self.family).map(line).collect())
+                let line = |destination| Line { destination, ..Line::new(target) };
+                (format!("fwc-dst-{}", sets.label(*id)), ranges(*id).map(line).collect())
             }
             Helper::LaterFragments(target) => {
                 // `frag` can ask for the first fragment, but not for any other.
-                let first = Line { detail: Detail::FirstFragment, ..Line::new(Target::Return) };
-                ("fwc-later-fragments".to_string(), vec![first, Line::new(target.clone())])
+                let first = Line { detail: Detail::FirstFragment, ..Line::new(&Target::Return) };
+                ("fwc-later-fragments".to_string(), vec![first, Line::new(target)])
             }
         };
-        let name = self.names.unique(&stem, "");
-        self.add_chain(Arc::clone(&name), &lines);
+        let name = self.sheet.names.unique(&stem, "");
+        self.sheet.add(name.as_bytes());
+        lines.iter().for_each(|line| self.sheet.rules.rule(&name, line));
         self.helpers.insert(helper, Arc::clone(&name));
         Target::Jump(name)
-    }
-
-    /// Adds a chain that is complete.
-    pub fn add_chain(&mut self, name: Arc<str>, lines: &[Line]) {
-        let rules = self.writer.chain(&name, lines);
-        self.chains.push(UserChain { name, rules });
     }
 
     fn states(&self, state: &StateMatch) -> Alternatives<State> {
@@ -218,7 +225,7 @@ impl<'a, 's> Expander<'a, 's> {
                     None => vec![None],
                     Some(ports) => ports.ranges().iter().copied().map(Some).collect(),
                 };
-                let prefixes: Vec<_> = match self.ruleset.sets.ranges(**destination, self.family) {
+                let prefixes: Vec<_> = match self.ruleset.sets.ranges(**destination, A::FAMILY) {
                     None => vec![None],
                     Some(ranges) => ranges.iter().flat_map(AddrRange::prefixes).map(Some).collect(),
                 };
@@ -231,7 +238,11 @@ impl<'a, 's> Expander<'a, 's> {
 
 /// Whether a packet of this family can match at all.
 pub(super) fn can_meet(rule: &Rule, ruleset: &Ruleset, family: Family) -> bool {
-    let here = |addresses| ruleset.sets.has(addresses, family);
+    let here = |addresses: &Addresses| match addresses {
+        Addresses::Any => true,
+        Addresses::Range(range) => range.family() == family,
+        Addresses::Set(id) => ruleset.sets.get(*id).has(family),
+    };
     let protocol = match &rule.matching.payload {
         Payload::Protocol(protocol) | Payload::LaterFragment(protocol) | Payload::Ports { protocol, .. } => {
             Some(*protocol)
@@ -245,8 +256,8 @@ pub(super) fn can_meet(rule: &Rule, ruleset: &Ruleset, family: Family) -> bool {
     rule.matching.family.is_none_or(|only| only == family)
         && protocol.is_none_or(|protocol| protocol.exists_in(family))
         && to.is_none_or(|to| to == family)
-        && here(rule.matching.source)
-        && here(rule.matching.destination)
+        && here(&rule.matching.source)
+        && here(&rule.matching.destination)
 }
 
 /// The leg whose source (request) or destination (reply) is the peers' side.
@@ -268,28 +279,26 @@ fn protocol(payload: &Payload, family: Family) -> Option<u8> {
     }
 }
 
-/// The line, once for each header that the rule matches.
-fn payloads<'a>(merged: &Merged<'a>, family: Family, base: Line<'a>) -> Alternatives<Line<'a>> {
-    let with = |detail| Line { detail, ..base.clone() };
+/// The headers that the rule matches, one for each line.
+fn shapes<'m>(merged: &'m Merged, family: Family) -> Alternatives<Shape<'m>> {
+    let without_ports = |detail| Shape { source_ports: &[], destination_ports: &[], detail };
     match &merged.rule.matching.payload {
-        Payload::Any | Payload::Protocol(_) => Alternatives::one(base),
-        Payload::Icmp(types) => Alternatives::Several(types.iter().map(|&kind| with(Detail::Icmp(kind))).collect()),
-        Payload::LaterFragment(_) if family == Family::V4 => Alternatives::one(with(Detail::LaterFragment)),
-        Payload::LaterFragment(_) => Alternatives::one(with(Detail::Fragment)),
+        Payload::Any | Payload::Protocol(_) => Alternatives::one(without_ports(Detail::None)),
+        Payload::Icmp(types) => {
+            Alternatives::Several(types.iter().map(|&kind| without_ports(Detail::Icmp(kind))).collect())
+        }
+        Payload::LaterFragment(_) if family == Family::V4 => Alternatives::one(without_ports(Detail::LaterFragment)),
+        Payload::LaterFragment(_) => Alternatives::one(without_ports(Detail::Fragment)),
         Payload::Ports { protocol, source, destination, guarded } => {
             let detail = ports_detail(*protocol, source.as_ref(), destination.as_ref(), *guarded);
-            let line = |(source_ports, destination_ports): (&Ports, &Ports)| {
-                let (source_ports, destination_ports) = (source_ports.clone(), destination_ports.clone());
-                Line { source_ports, destination_ports, detail, ..base.clone() }
-            };
+            let shape = |source_ports, destination_ports| Shape { source_ports, destination_ports, detail };
             match (slots(&merged.source_ports), slots(&merged.destination_ports)) {
                 (Alternatives::One([source]), Alternatives::One([destination])) => {
-                    Alternatives::one(line((&source, &destination)))
+                    Alternatives::one(shape(source, destination))
                 }
-                (source, destination) => {
-                    let pairs =
-                        source.all().iter().flat_map(|one| destination.all().iter().map(move |other| (one, other)));
-                    Alternatives::Several(pairs.map(line).collect())
+                (sources, destinations) => {
+                    let with = |&one| destinations.all().iter().map(move |&other| shape(one, other));
+                    Alternatives::Several(sources.all().iter().flat_map(with).collect())
                 }
             }
         }
@@ -307,49 +316,33 @@ fn ports_detail(protocol: Protocol, source: Option<&PortSet>, destination: Optio
 }
 
 /// Ports in lists that `multiport` can hold. No ports at all is one list: any.
-fn slots(ports: &[(u16, u16)]) -> Alternatives<Ports> {
-    match ports {
-        [] => return Alternatives::one(Ports::Any),
-        [one] => return Alternatives::one(Ports::one(*one)),
-        _ => {}
+fn slots(ports: &[(u16, u16)]) -> Alternatives<Ports<'_>> {
+    if ports.len() <= 1 {
+        return Alternatives::one(ports);
     }
-    let (mut lists, mut list, mut used) = (Vec::new(), Vec::new(), 0);
+    let (mut lists, mut rest, mut used) = (Vec::new(), ports, 0);
+    let mut count = 0;
     for &(start, end) in ports {
         let needed = if start == end { 1 } else { 2 };
         if used + needed > MULTIPORT {
-            lists.push(Ports::List(std::mem::take(&mut list).into()));
-            used = 0;
+            let (list, others) = rest.split_at_checked(count).unwrap_or((rest, &[]));
+            lists.push(list);
+            (rest, used, count) = (others, 0, 0);
         }
         used += needed;
-        list.push((start, end));
+        count += 1;
     }
-    lists.push(match list.as_slice() {
-        [one] => Ports::one(*one),
-        _ => Ports::List(list.into()),
-    });
+    lists.push(rest);
     Alternatives::Several(lists)
 }
 
-fn links(hook: Hook, interfaces: &[Interface]) -> Alternatives<Option<Link<'_>>> {
+fn links(hook: Hook, rule: &Rule) -> Alternatives<Option<Link<'_>>> {
+    let interfaces = &rule.matching.interfaces;
     if interfaces.is_empty() {
         return Alternatives::one(None);
     }
     let link = |name| if hook.matches_outgoing() { Link::Out(name) } else { Link::In(name) };
     Alternatives::Several(interfaces.iter().map(|name| Some(link(name))).collect())
-}
-
-fn product<'a>(mut line: Line<'a>, sources: &[Side], destinations: &[Side], lines: &mut Vec<Line<'a>>) {
-    if let ([source], [destination]) = (sources, destinations) {
-        (line.source, line.destination) = (source.clone(), destination.clone());
-        lines.push(line);
-        return;
-    }
-    for source in sources {
-        for destination in destinations {
-            let (source, destination) = (source.clone(), destination.clone());
-            lines.push(Line { source, destination, ..line.clone() });
-        }
-    }
 }
 
 fn comment(ruleset: &Ruleset, origin: Origin) -> Comment<'_> {
@@ -367,5 +360,22 @@ fn comment(ruleset: &Ruleset, origin: Origin) -> Comment<'_> {
             None => Comment::None,
         },
         Origin::Nat(number, _) => Comment::Nat(number + 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_ports_are_as_long_as_multiport_takes() {
+        // A range takes two places of fifteen.
+        let ports: Vec<(u16, u16)> = (0..40).map(|n| (n * 10, if n % 3 == 0 { n * 10 + 5 } else { n * 10 })).collect();
+        let lists = slots(&ports);
+        assert_eq!(lists.all().concat(), ports);
+        let places = |list: &Ports| list.iter().map(|port| if port.0 == port.1 { 1 } else { 2 }).sum();
+        let places: Vec<usize> = lists.all().iter().map(places).collect();
+        assert_eq!(places, [15, 15, 14, 10]);
+        assert_eq!(slots(&[]).all(), [&[]]);
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::names::{IPSET, Names};
-use crate::net::{AddrRange, Family};
+use crate::net::{AddressSet, Family};
 use crate::policy::{AddressSetId, AddressSets, Addresses};
 
 /// Ranges of a set that are written out. Longer sets become ipsets.
@@ -17,48 +17,48 @@ const MAX_ELEMENTS: usize = 1 << 24;
 
 /// The sets that lines of either family refer to, in the order in which they are first needed.
 #[derive(Debug)]
-pub(super) struct Ipsets {
+pub(super) struct Ipsets<'a> {
     names: Names,
-    /// Of all that were asked for; `None` where the addresses are written out.
+    /// Of those that were asked for; `None` where the addresses are written out.
     known: HashMap<(AddressSetId, Family), Option<Arc<str>>>,
-    used: Vec<Ipset>,
+    used: Vec<Ipset<'a>>,
 }
 
 #[derive(Debug)]
-struct Ipset {
+struct Ipset<'a> {
     name: Arc<str>,
     family: Family,
     /// Only single addresses.
     hosts: bool,
-    ranges: Vec<AddrRange>,
+    set: &'a AddressSet,
 }
 
-impl Ipsets {
+impl<'a> Ipsets<'a> {
     pub fn new() -> Self {
         Ipsets { names: Names::new(IPSET), known: HashMap::new(), used: Vec::new() }
     }
 
     /// The name of the ipset with these addresses, if they are one.
-    pub fn name(&self, id: AddressSetId, family: Family) -> Option<Arc<str>> {
-        self.known.get(&(id, family)).cloned().flatten()
+    pub fn name(&self, id: AddressSetId, family: Family) -> Option<&Arc<str>> {
+        self.known.get(&(id, family))?.as_ref()
     }
 
     /// Makes an ipset of addresses that lines will ask for, if they are many.
-    pub fn need(&mut self, addresses: Addresses, family: Family, sets: &AddressSets) {
+    pub fn need(&mut self, addresses: Addresses, family: Family, sets: &'a AddressSets) {
         let Addresses::Set(id) = addresses else { return };
         if self.known.contains_key(&(id, family)) {
             return;
         }
-        let ranges: Vec<AddrRange> = sets.get(id).ranges(family).collect();
-        if ranges.len() <= WRITTEN_OUT || ranges.iter().any(is_everything) {
+        let set = sets.get(id);
+        if !is_large(set, family) {
             self.known.insert((id, family), None);
             return;
         }
-        let hosts = ranges.iter().all(|range| range.as_host().is_some());
+        let hosts = set.ranges(family).all(|range| range.as_host().is_some());
         // The type is part of the name: a set cannot change its type while rules refer to it.
         let name = self.names.unique(&format!("fwc-{}", sets.label(id)), kind(family, hosts));
         self.known.insert((id, family), Some(Arc::clone(&name)));
-        self.used.push(Ipset { name, family, hosts, ranges });
+        self.used.push(Ipset { name, family, hosts, set });
     }
 
     /// Whether there is any.
@@ -79,9 +79,9 @@ impl Ipsets {
     }
 }
 
-/// Whether a range is a whole family: it needs no condition.
-pub(super) fn is_everything(range: &AddrRange) -> bool {
-    matches!(range, AddrRange::V4(0, u32::MAX) | AddrRange::V6(0, u128::MAX))
+/// Whether the addresses of a family are too many to be written out. A set that is the whole family has one range.
+pub(super) fn is_large(set: &AddressSet, family: Family) -> bool {
+    set.ranges(family).nth(WRITTEN_OUT).is_some()
 }
 
 fn kind(family: Family, hosts: bool) -> &'static str {
@@ -93,13 +93,13 @@ fn kind(family: Family, hosts: bool) -> &'static str {
     }
 }
 
-impl Ipset {
+impl Ipset<'_> {
     /// Fills a set beside the one that is in use and swaps the two, so that the rules never see half a set.
     fn write(&self, text: &mut String) {
         let start = text.len();
         let next = format!("fwc+next{}", kind(self.family, self.hosts));
         let mut members = 0_usize;
-        for range in &self.ranges {
+        for range in self.set.ranges(self.family) {
             if let Some(host) = range.as_host() {
                 let _ = writeln!(text, "add {next} {host}");
                 members += 1;

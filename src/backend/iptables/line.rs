@@ -1,41 +1,46 @@
-//! One line of an iptables-restore file, and the chains and tables that lines stand in: what iptables can say and no more.
+//! One line of an iptables-restore file: what iptables can say and no more.
 
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::net::{AddrRange, Interface};
+use super::address::Span;
+use crate::net::Interface;
 use crate::ruleset::{Action, Locality};
 
-/// One rule of iptables. All conditions hold; a line without conditions matches every packet.
-#[derive(Debug, Clone)]
-pub(super) struct Line<'a> {
+/// One rule of iptables. All conditions hold; a line without conditions matches every packet. `'a` is the ruleset: what else a line refers to
+/// need not last, since a line is written as soon as it is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line<'l, 'a, A> {
     /// The interface; the chain says whether incoming or outgoing.
     pub interface: Option<Link<'a>>,
-    pub source: Side,
-    pub destination: Side,
+    pub source: Side<'a, A>,
+    pub destination: Side<'a, A>,
     pub locality: Locality,
     /// The number in the IP header.
     pub protocol: Option<u8>,
-    pub source_ports: Ports,
-    pub destination_ports: Ports,
+    pub source_ports: Ports<'l>,
+    pub destination_ports: Ports<'l>,
     pub detail: Detail,
     pub state: State,
-    pub target: Target,
+    pub target: &'l Target,
     pub comment: Comment<'a>,
 }
 
-impl Line<'_> {
+/// Ranges of ports, host byte order, both ends included, sorted and disjoint, at most [`MULTIPORT`] slots; none at all is any.
+pub(super) type Ports<'l> = &'l [(u16, u16)];
+
+impl<'l, A> Line<'l, '_, A> {
     /// A line that matches everything.
-    pub fn new(target: Target) -> Self {
+    pub fn new(target: &'l Target) -> Self {
         Line {
             interface: None,
             source: Side::Any,
             destination: Side::Any,
             locality: Locality::Anywhere,
             protocol: None,
-            source_ports: Ports::Any,
-            destination_ports: Ports::Any,
+            source_ports: &[],
+            destination_ports: &[],
             detail: Detail::None,
             state: State::Any,
             target,
@@ -44,27 +49,21 @@ impl Line<'_> {
     }
 }
 
-/// Ports, host byte order.
-#[derive(Debug, Clone)]
-pub(super) enum Ports {
-    Any,
-    /// One range, both ends included.
-    One([(u16, u16); 1]),
-    /// Ranges, sorted and disjoint, at most [`MULTIPORT`] slots.
-    List(Arc<[(u16, u16)]>),
-}
-
-impl Ports {
-    pub fn one(range: (u16, u16)) -> Self {
-        Ports::One([range])
-    }
-
-    /// The ranges; none at all is any.
-    pub fn ranges(&self) -> &[(u16, u16)] {
-        match self {
-            Ports::Any => &[],
-            Ports::One(one) => one,
-            Ports::List(list) => list,
+impl<'a, A: Copy> Line<'_, 'a, A> {
+    /// What of the line refers to nothing but the ruleset.
+    pub fn without_ports(&self) -> Line<'static, 'a, A> {
+        Line {
+            interface: self.interface,
+            source: self.source,
+            destination: self.destination,
+            locality: self.locality,
+            protocol: self.protocol,
+            source_ports: &[],
+            destination_ports: &[],
+            detail: self.detail,
+            state: self.state,
+            target: &Target::Return,
+            comment: self.comment,
         }
     }
 }
@@ -82,12 +81,12 @@ pub(super) enum Link<'a> {
 }
 
 /// Source or destination address.
-#[derive(Debug, Clone)]
-pub(super) enum Side {
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Side<'a, A> {
     Any,
-    Range(AddrRange),
+    Range(Span<A>),
     /// An ipset, by its name.
-    Ipset(Arc<str>),
+    Ipset(&'a Arc<str>),
 }
 
 /// What a line asks of the headers beyond protocol and ports.
@@ -109,7 +108,7 @@ pub(super) enum Detail {
 }
 
 /// What a line asks of conntrack.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum State {
     Any,
     New,
@@ -124,8 +123,6 @@ pub(super) enum Target {
     Do(Action),
     /// Goes through a chain and comes back.
     Jump(Arc<str>),
-    /// Goes to a chain; what that chain does not decide goes on behind the last jump.
-    Goto(Arc<str>),
     Return,
 }
 
@@ -137,33 +134,4 @@ pub(super) enum Comment<'a> {
     Entry(&'a str),
     /// The number of the item, from 1.
     Nat(u32),
-}
-
-/// Where the rules of a chain stand in [`Table::rules`]. They are written as soon as the chain is complete: as lines, all chains together take
-/// five times the memory.
-pub(super) type Written = std::ops::Range<usize>;
-
-/// A chain that fwc adds.
-#[derive(Debug)]
-pub(super) struct UserChain {
-    pub name: Arc<str>,
-    pub rules: Written,
-}
-
-/// A chain that the kernel calls.
-#[derive(Debug)]
-pub(super) struct BuiltinChain {
-    pub name: &'static str,
-    pub drops: bool,
-    pub rules: Written,
-}
-
-/// A table, complete.
-#[derive(Debug)]
-pub(super) struct Table {
-    pub name: &'static str,
-    pub builtin: Vec<BuiltinChain>,
-    pub chains: Vec<UserChain>,
-    /// The rules of all chains.
-    pub rules: String,
 }

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use crate::net::{PortSet, RangeSet};
-use crate::policy::EntryId;
-use crate::ruleset::{Leg, Match, Origin, Payload, Rule};
+use crate::net::{Family, Interface, PortSet, Protocol, RangeSet};
+use crate::policy::{Addresses, EntryId};
+use crate::ruleset::{Leg, Locality, Origin, Payload, Rule, StateMatch};
 
 /// Ranges of ports, host byte order, sorted and disjoint; none at all is any.
 pub(super) type PortList<'a> = Cow<'a, [(u16, u16)]>;
@@ -18,7 +18,7 @@ pub(super) struct Merged<'a> {
 }
 
 impl<'a> Merged<'a> {
-    fn of(rule: &'a Rule) -> Self {
+    pub fn of(rule: &'a Rule) -> Self {
         let (source_ports, destination_ports) = match &rule.matching.payload {
             Payload::Ports { source, destination, .. } => (ranges(source.as_ref()), ranges(destination.as_ref())),
             _ => (ranges(None), ranges(None)),
@@ -31,16 +31,9 @@ fn ranges(ports: Option<&PortSet>) -> PortList<'_> {
     Cow::Borrowed(ports.map_or(&[], PortSet::ranges))
 }
 
-/// Takes the rules of an entry's leg together that differ in the server's ports only. An entry's rules stand side by side.
-pub(super) fn merge_ports<'a>(rules: &[&'a Rule]) -> Vec<Merged<'a>> {
-    let mut all: Vec<Merged> = Vec::with_capacity(rules.len());
-    for entry in rules.chunk_by(|a, b| owner(a).is_some() && owner(a) == owner(b)) {
-        match entry {
-            [rule] => all.push(Merged::of(rule)),
-            several => all.extend(merge_entry(several)),
-        }
-    }
-    all
+/// Whether two rules are of one entry. An entry's rules stand side by side.
+pub(super) fn same_entry(a: &Rule, b: &Rule) -> bool {
+    owner(a).is_some() && owner(a) == owner(b)
 }
 
 fn owner(rule: &Rule) -> Option<EntryId> {
@@ -50,16 +43,17 @@ fn owner(rule: &Rule) -> Option<EntryId> {
     }
 }
 
-fn merge_entry<'a>(rules: &[&'a Rule]) -> Vec<Merged<'a>> {
+/// Takes the rules of an entry's leg together that differ in the server's ports only.
+pub(super) fn merge_ports<'a>(rules: impl Iterator<Item = &'a Rule>) -> Vec<Merged<'a>> {
     let mut all: Vec<Merged> = Vec::new();
-    let mut seen: HashMap<(Leg, Match), usize> = HashMap::new();
-    for &rule in rules {
+    let mut seen: HashMap<AllButPorts, usize> = HashMap::new();
+    for rule in rules {
         let new = Merged::of(rule);
-        let Some(key) = without_server_ports(rule) else {
+        let Some(key) = AllButPorts::of(rule) else {
             all.push(new);
             continue;
         };
-        let leg = key.0;
+        let leg = key.leg;
         let index = *seen.entry(key).or_insert(all.len());
         match (all.get_mut(index), leg) {
             (None, _) => all.push(new),
@@ -69,7 +63,8 @@ fn merge_entry<'a>(rules: &[&'a Rule]) -> Vec<Merged<'a>> {
     }
     for merged in &mut all {
         for ports in [&mut merged.source_ports, &mut merged.destination_ports] {
-            if ports.len() > 1 {
+            // What was not put together is in order already.
+            if matches!(ports, Cow::Owned(_)) {
                 *ports = RangeSet::from_ranges(ports.iter().copied()).ranges().to_vec().into();
             }
         }
@@ -77,18 +72,42 @@ fn merge_entry<'a>(rules: &[&'a Rule]) -> Vec<Merged<'a>> {
     all
 }
 
-fn without_server_ports(rule: &Rule) -> Option<(Leg, Match)> {
-    let Origin::Entry(_, leg, _) = rule.origin else { return None };
-    let Payload::Ports { protocol, source, destination, guarded } = &rule.matching.payload else { return None };
-    let (protocol, guarded) = (*protocol, *guarded);
-    let payload = match leg {
-        Leg::Request if destination.is_some() => {
-            Payload::Ports { protocol, source: source.clone(), destination: None, guarded }
-        }
-        Leg::Reply if source.is_some() => {
-            Payload::Ports { protocol, source: None, destination: destination.clone(), guarded }
-        }
-        _ => return None,
-    };
-    Some((leg, Match { payload, ..rule.matching.clone() }))
+/// What an entry's rule matches, but for the server's ports.
+#[derive(PartialEq, Eq, Hash)]
+struct AllButPorts<'a> {
+    leg: Leg,
+    family: Option<Family>,
+    interfaces: &'a [Interface],
+    source: Addresses,
+    destination: Addresses,
+    locality: Locality,
+    protocol: Protocol,
+    client_ports: Option<&'a PortSet>,
+    guarded: bool,
+    state: &'a StateMatch,
+}
+
+impl<'a> AllButPorts<'a> {
+    /// `None` where the server has no ports.
+    fn of(rule: &'a Rule) -> Option<Self> {
+        let Origin::Entry(_, leg, _) = rule.origin else { return None };
+        let matching = &rule.matching;
+        let Payload::Ports { protocol, source, destination, guarded } = &matching.payload else { return None };
+        let (server_ports, client_ports) = match leg {
+            Leg::Request => (destination, source),
+            Leg::Reply => (source, destination),
+        };
+        server_ports.as_ref().map(|_| AllButPorts {
+            leg,
+            family: matching.family,
+            interfaces: &matching.interfaces,
+            source: matching.source,
+            destination: matching.destination,
+            locality: matching.locality,
+            protocol: *protocol,
+            client_ports: client_ports.as_ref(),
+            guarded: *guarded,
+            state: &matching.state,
+        })
+    }
 }

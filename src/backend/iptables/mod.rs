@@ -1,28 +1,33 @@
 //! Files for iptables-restore, one for each family, and one for `ipset restore` where sets are large.
 //!
-//! `merge` takes an entry's rules together, `expand` turns them into lines, `dispatch` brings many lines into chains, `members` and `split` say
-//! which into which, `ipset` keeps the sets that are too large for lines, `line` is what iptables can say, and `text` writes it.
+//! `merge` takes an entry's rules together, `expand` turns them into lines, `dispatch` brings many lines into the chains of a `tree`, `members`
+//! and `split` say which into which, `ipset` keeps the sets that are too large for lines, `line` is what iptables can say, and `text` writes it.
 //!
 //! `*filter` stands before `*raw`, because iptables-restore commits table by table: should the filter table fail, nothing is untracked yet.
 //! Both stand in every file, so that what an older file left in them goes.
 
+mod address;
+mod digits;
 mod dispatch;
 mod expand;
 mod ipset;
 mod line;
+mod lines;
 mod members;
 mod merge;
 mod names;
 mod split;
 mod text;
+mod tree;
 
+use std::iter;
 use std::panic::resume_unwind;
 use std::thread::{self, ScopedJoinHandle};
 
+use address::Address;
 use expand::{Expander, can_meet};
-use ipset::Ipsets;
-use line::{BuiltinChain, Line, Table};
-use names::{CHAIN, Names};
+use ipset::{Ipsets, is_large};
+use lines::Lines;
 
 use super::Header;
 use crate::net::Family;
@@ -66,22 +71,87 @@ const NAT: Layout = (
 /// Writes a ruleset as files.
 #[must_use]
 pub fn artifacts(ruleset: &Ruleset, header: &Header) -> Artifacts {
-    let layouts = layouts(ruleset);
-    let ipsets = ipsets(ruleset, layouts);
-    let mut files = Family::BOTH.map(|family| file_head(header, family, layouts, ipsets.is_needed()));
-    for tables in tables(ruleset, layouts, &ipsets) {
-        for (file, table) in files.iter_mut().zip(tables) {
-            table.write(file);
+    let files = Files::of(ruleset, header);
+    // All that is put in is UTF-8.
+    let [v4, v6] = files.rules(Family::BOTH).map(|parts| String::from_utf8(parts.concat()).unwrap_or_default());
+    Artifacts { v4, v6, ipset: files.ipset() }
+}
+
+/// The files of a ruleset, each written when it is asked for.
+pub struct Files<'a> {
+    ruleset: &'a Ruleset,
+    header: &'a Header<'a>,
+    layouts: &'static [Layout],
+    ipsets: Ipsets<'a>,
+}
+
+impl<'a> Files<'a> {
+    /// Nothing is written yet.
+    #[must_use]
+    pub fn of(ruleset: &'a Ruleset, header: &'a Header) -> Self {
+        let layouts = layouts(ruleset);
+        Files { ruleset, header, layouts, ipsets: ipsets(ruleset, layouts) }
+    }
+
+    /// The rules of each of these families, in parts that stand one behind the other: many rules are not copied once more.
+    #[must_use]
+    pub fn rules<const N: usize>(&self, families: [Family; N]) -> [Vec<Vec<u8>>; N] {
+        let mut files = families
+            .map(|family| vec![file_head(self.header, family, self.layouts, self.ipsets.is_needed()).into_bytes()]);
+        for tables in self.tables(families) {
+            for (file, table) in files.iter_mut().zip(tables) {
+                file.extend(table);
+            }
+        }
+        files
+    }
+
+    /// What [`Artifacts::ipset`] holds.
+    #[must_use]
+    pub fn ipset(&self) -> Option<String> {
+        self.ipsets.text().map(|sets| ipset_file(self.header, &sets))
+    }
+
+    /// Each layout's tables of these families. Where there are many rules, they are made side by side.
+    fn tables<const N: usize>(&self, families: [Family; N]) -> Vec<[TableParts; N]> {
+        let of = |layout: Layout| families.map(|family| self.table(family, layout));
+        let (Some((&first, others)), true) = (self.layouts.split_first(), self.are_many()) else {
+            return self.layouts.iter().copied().map(of).collect();
+        };
+        thread::scope(|scope| {
+            let start = |&layout: &Layout| (layout, thread::Builder::new().spawn_scoped(scope, move || of(layout)));
+            let started: Vec<_> = others.iter().map(start).collect();
+            let first = of(first);
+            let others = started.into_iter().map(|(layout, thread)| match thread.map(ScopedJoinHandle::join) {
+                Ok(Ok(tables)) => tables,
+                Ok(Err(panic)) => resume_unwind(panic),
+                // There may be no more threads.
+                Err(_) => of(layout),
+            });
+            iter::once(first).chain(others).collect()
+        })
+    }
+
+    fn are_many(&self) -> bool {
+        self.ruleset.chains.iter().map(|chain| chain.rules.len()).sum::<usize>() >= MANY
+    }
+
+    fn table(&self, family: Family, layout: Layout) -> TableParts {
+        match family {
+            Family::V4 => table::<u32>(self.ruleset, layout, &self.ipsets),
+            Family::V6 => table::<u128>(self.ruleset, layout, &self.ipsets),
         }
     }
-    let [v4, v6] = files;
-    Artifacts { v4, v6, ipset: ipsets.text().map(|sets| ipset_file(header, &sets)) }
 }
 
 /// The ipsets of both files, in the order in which they are needed.
-fn ipsets(ruleset: &Ruleset, layouts: &[Layout]) -> Ipsets {
+fn ipsets<'a>(ruleset: &'a Ruleset, layouts: &[Layout]) -> Ipsets<'a> {
     let mut ipsets = Ipsets::new();
     for family in Family::BOTH {
+        // Mostly there is none, and then the many rules are left alone.
+        if !ruleset.sets.all().any(|set| is_large(set, family)) {
+            continue;
+        }
         let hooks = layouts.iter().flat_map(|(_, chains)| chains.iter());
         let chains = hooks.filter_map(|&(_, hook)| behind(ruleset, hook));
         for rule in chains.flat_map(|chain| &chain.rules).filter(|rule| can_meet(rule, ruleset, family)) {
@@ -100,24 +170,8 @@ fn behind(ruleset: &Ruleset, hook: Option<Hook>) -> Option<&Chain> {
 /// Rules from which on a thread is worth its start.
 const MANY: usize = 1_000;
 
-/// Each layout's tables of both families. Where there are many rules, each layout has a thread.
-fn tables(ruleset: &Ruleset, layouts: &[Layout], ipsets: &Ipsets) -> Vec<[Table; 2]> {
-    let both = |layout: Layout| Family::BOTH.map(|family| table(ruleset, family, layout, ipsets));
-    if ruleset.chains.iter().map(|chain| chain.rules.len()).sum::<usize>() < MANY {
-        return layouts.iter().copied().map(both).collect();
-    }
-    thread::scope(|scope| {
-        let start = |&layout: &Layout| (layout, thread::Builder::new().spawn_scoped(scope, move || both(layout)));
-        let started: Vec<_> = layouts.iter().map(start).collect();
-        let done = started.into_iter().map(|(layout, thread)| match thread.map(ScopedJoinHandle::join) {
-            Ok(Ok(tables)) => tables,
-            Ok(Err(panic)) => resume_unwind(panic),
-            // There may be no more threads.
-            Err(_) => both(layout),
-        });
-        done.collect()
-    })
-}
+/// A table in parts that stand one behind the other.
+type TableParts = [Vec<u8>; 3];
 
 /// The tables that the files hold.
 fn layouts(ruleset: &Ruleset) -> &'static [Layout] {
@@ -125,32 +179,26 @@ fn layouts(ruleset: &Ruleset) -> &'static [Layout] {
     if ruleset.chains.iter().any(nat) { &[FILTER, RAW, NAT] } else { &[FILTER, RAW] }
 }
 
-fn table(ruleset: &Ruleset, family: Family, (name, hooks): Layout, ipsets: &Ipsets) -> Table {
-    let mut expander = Expander::new(ruleset, family, Names::new(CHAIN), ipsets);
-    let builtin = hooks
-        .iter()
-        .map(|&(name, hook)| {
-            let chain = behind(ruleset, hook);
-            let drops = chain.is_some_and(|chain| chain.policy == Fate::Drop);
-            let lines = chain.map_or_else(Vec::new, |chain| lines(&mut expander, chain));
-            BuiltinChain { name, drops, rules: expander.writer.chain(name, &lines) }
-        })
-        .collect();
-    Table { name, builtin, chains: expander.chains, rules: expander.writer.text }
-}
-
-fn lines<'a>(expander: &mut Expander<'a, '_>, chain: &'a Chain) -> Vec<Line<'a>> {
-    let mut all = Vec::new();
-    for run in chain.rules.chunk_by(alike) {
-        let lines = expander.expand(chain.hook, run);
-        match run.first() {
-            Some(first) if kind(first) != Kind::Other => {
-                all.extend(dispatch::arrange(expander, chain.hook, first, lines))
+fn table<A: Address>(ruleset: &Ruleset, (name, hooks): Layout, ipsets: &Ipsets) -> TableParts {
+    let mut expander = Expander::<A>::new(name, ruleset, ipsets);
+    // One list for all chains: its memory is not asked for anew.
+    let mut lines = Lines::new();
+    for &(name, hook) in hooks {
+        let chain = behind(ruleset, hook);
+        expander.sheet.add_builtin(name, chain.is_some_and(|chain| chain.policy == Fate::Drop));
+        let Some(chain) = chain else { continue };
+        for run in chain.rules.chunk_by(alike) {
+            lines.clear_for(run.len());
+            expander.expand(chain.hook, run, &mut lines);
+            match run.first() {
+                Some(first) if kind(first) != Kind::Other => {
+                    dispatch::arrange(&mut expander.sheet, name, chain.hook, first, &mut lines);
+                }
+                _ => expander.sheet.builtin.rules(name, &lines, lines.numbers()),
             }
-            _ => all.extend(lines),
         }
     }
-    all
+    expander.sheet.parts()
 }
 
 /// What may be many and stand side by side.

@@ -102,6 +102,7 @@ fn holds(program: &Program) -> String {
 fn means_the_same(text: &str, packets: usize) {
     let compiled = compile(text);
     let program = Program::of(compiled.ruleset(), &HEADER);
+    assert_eq!(program, Program::of_policy(&compiled.policy, &HEADER), "{text}");
     interpreter::sound(&program);
     let mut rng = TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
     for _ in 0..packets {

@@ -179,6 +179,20 @@ mod tests {
     }
 
     #[test]
+    fn one_range_and_several_are_told_apart_and_put_in_order_by_their_ranges() {
+        let sets: Vec<PortSet> =
+            ["80", "80,443", "80-90", "80-90,99", "81", "443"].map(|text| text.parse().unwrap()).to_vec();
+        assert!(sets.is_sorted_by(|a, b| a < b), "{sets:?}");
+        assert_eq!("80-89,90".parse::<PortSet>().unwrap(), sets[2]);
+        assert_eq!(
+            sets.iter().map(PortSet::as_single).collect::<Vec<_>>(),
+            [Some(80), None, None, None, Some(81), Some(443)]
+        );
+        assert_eq!(sets[1].common(&"100-500".parse().unwrap()), Some((443, 443)));
+        assert!(sets[3].contains(99) && !sets[3].contains(91) && sets[3].covers(&sets[2]));
+    }
+
+    #[test]
     fn mistakes_point_at_their_part() {
         let zero = "80,0,443".parse::<PortSet>().unwrap_err();
         assert_eq!((zero.mistake, zero.range), (Mistake::PortZero, 3..4));

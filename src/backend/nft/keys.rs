@@ -206,8 +206,7 @@ impl Key {
         match value {
             None => {}
             Some(Value::Interface(name)) => {
-                let mut bytes = [0; INTERFACE];
-                bytes.iter_mut().zip(name.bytes()).for_each(|(slot, byte)| *slot = byte);
+                let bytes = interface_bytes(name);
                 self.append(bytes, bytes);
             }
             Some(Value::Addresses(AddrRange::V4(first, last))) => self.append(first.to_be_bytes(), last.to_be_bytes()),
@@ -247,8 +246,15 @@ impl Key {
     }
 }
 
-/// Bytes of an interface's name, filled up with zeroes.
+/// Bytes of an interface's name.
 const INTERFACE: usize = 16;
+
+/// An interface's name as the kernel compares it: filled up with zeroes.
+pub(super) fn interface_bytes(name: &str) -> [u8; INTERFACE] {
+    let mut bytes = [0; INTERFACE];
+    bytes.iter_mut().zip(name.bytes()).for_each(|(slot, byte)| *slot = byte);
+    bytes
+}
 
 impl<'a> Value<'a> {
     /// Whether it is one value, no range.

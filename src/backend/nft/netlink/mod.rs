@@ -12,7 +12,6 @@ use std::ffi::CString;
 use nftnl::{ChainType, ProtoFamily};
 
 use super::program::{Chain, Program, SIGNATURE, TABLE, TABLE_COMMENT};
-use crate::net::Interface;
 use crate::ruleset::Hook;
 use crate::source::Place;
 use crate::spec::Fate;
@@ -120,15 +119,6 @@ pub fn resign(messages: &mut Messages, program: &Program) {
 /// The id of a named set in the transaction.
 fn id(place: usize) -> u32 {
     u32::try_from(place + 1).unwrap_or(u32::MAX)
-}
-
-/// An interface's name as the kernel compares it: 16 bytes, filled up with zeroes.
-fn interface_bytes(name: &Interface) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    for (slot, byte) in bytes.iter_mut().zip(name.as_str().bytes()) {
-        *slot = byte;
-    }
-    bytes
 }
 
 /// A name for C. Names have no NUL bytes.

@@ -5,6 +5,7 @@ use nftnl::nftnl_sys::libc;
 use super::attribute::Writer;
 use super::set::{ANONYMOUS, ElementWriter, Shape};
 use crate::backend::nft::key_type;
+use crate::backend::nft::keys::interface_bytes;
 use crate::backend::nft::program::{Condition, ConntrackState, Direction, Program, Rule, Selector, Side, Verdict};
 use crate::net::{AddrRange, Family, Protocol};
 use crate::sys::expression::{Comparison, Expression, Header, Nat, Register};
@@ -95,7 +96,7 @@ impl<'a> Encoder<'a> {
             }
             Condition::Interfaces(direction, names) => {
                 self.meta(interface_key(*direction), HERE);
-                let names: Vec<[u8; 16]> = names.iter().map(super::interface_bytes).collect();
+                let names: Vec<[u8; 16]> = names.iter().map(|name| interface_bytes(name.as_str())).collect();
                 self.one_of(key_type::INTERFACE, &names);
             }
             Condition::Family(family) => self.need_family(*family),

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::sorted::{Asked, Base, Item, Kind, MULTIPLIED, Restriction, Staged, multiplied};
 use crate::policy::{AddressSets, Addresses};
+use crate::ruleset::Leg;
 use crate::source::Place;
 
 /// Up to this many classes each have a rule of their own.
@@ -47,7 +48,8 @@ impl Class<'_> {
 /// The classes of the items of one stage, those of one base side by side.
 pub(super) fn classes<'s>(sets: &AddressSets, staged: &'s mut Staged) -> Vec<Class<'s>> {
     let Staged { items, asked, .. } = staged;
-    join_guarded(asked, items);
+    share_guard(asked);
+    join_equal(asked, items);
     let mut growth = vec![Some(0); asked.len()];
     for item in items.iter() {
         if let (Some(growth), Some(asked)) = (growth.get_mut(item.asked), asked.get(item.asked)) {
@@ -77,15 +79,15 @@ pub(super) fn classes<'s>(sets: &AddressSets, staged: &'s mut Staged) -> Vec<Cla
 }
 
 /// The guard looks at TCP alone, so replies of other protocols may stand behind it: then they share the sets of TCP's.
-fn join_guarded(asked: &mut [Asked], items: &mut [Item]) {
-    let guarded: Vec<_> = asked.iter().filter(|asked| asked.base.guarded).map(|asked| asked.base.leg).collect();
-    if guarded.is_empty() {
-        return;
-    }
-    for Asked { base, .. } in asked.iter_mut() {
+fn share_guard(asked: &mut [Asked]) {
+    let guarded: BTreeSet<Leg> = asked.iter().filter(|asked| asked.base.guarded).map(|asked| asked.base.leg).collect();
+    for Asked { base, .. } in asked {
         base.guarded |= guarded.contains(&base.leg) && base.kind == Kind::Ports && !base.tracked;
     }
-    // What has become the same is one.
+}
+
+/// Items that ask for the same have it at the same place.
+fn join_equal(asked: &[Asked], items: &mut [Item]) {
     let mut first = BTreeMap::new();
     let places: Vec<usize> = asked
         .iter()

@@ -4,7 +4,7 @@ use crate::net::Name;
 use crate::policy::EntryId;
 
 /// A section of the spec that has entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Section(usize);
 
 /// The entries' names, and their sections.

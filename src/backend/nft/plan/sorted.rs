@@ -3,7 +3,8 @@
 //! What a rule of an entry says is kept in two parts: what it asks for besides an endpoint, which many rules share, and the endpoint. So a hundred
 //! thousand rules need not be in memory as rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::owners::{Owners, Section};
 use crate::net::{Family, Interfaces, PortSet, Protocol};
@@ -12,7 +13,7 @@ use crate::ruleset::{Action, Leg, Locality, Origin, Payload, Rule, StateMatch};
 use crate::source::Place;
 
 /// What tells groups of rules apart however many entries there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Base {
     pub(super) action: Action,
     pub(super) section: Section,
@@ -25,7 +26,7 @@ pub(super) struct Base {
 }
 
 /// What an endpoint has besides its address and protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Kind {
     /// Ports.
     Ports,
@@ -109,10 +110,10 @@ pub(super) enum Stage {
 pub(super) struct Staged {
     /// Those that become elements, in order.
     pub(super) items: Vec<Item>,
-    /// In the order in which the items have come to ask for it.
+    /// In the order in which the items have come to ask for it. The same may stand there twice.
     pub(super) asked: Vec<Asked>,
-    /// By what is asked for, the place in `asked`.
-    known: BTreeMap<(Base, Restriction), usize>,
+    /// By the hash of what is asked for, the place in `asked`.
+    known: HashMap<u64, usize>,
     /// Those that stay rules.
     pub(super) others: Vec<Rule>,
 }
@@ -203,22 +204,30 @@ impl Staged {
     }
 
     fn place(&mut self, parts: &Parts<'_>) -> usize {
+        let next = self.asked.len();
+        let known = *self.known.entry(parts.hash()).or_insert(next);
+        if self.asked.get(known).is_some_and(|asked| parts.ask_for(asked)) {
+            return known;
+        }
         let restriction = Restriction {
             interfaces: parts.interfaces.clone(),
             peer: *parts.peer,
             peer_ports: parts.peer_ports.cloned(),
             server: *parts.apart,
         };
-        let next = self.asked.len();
-        let place = *self.known.entry((parts.base, restriction.clone())).or_insert(next);
-        if place == next {
-            self.asked.push(Asked { base: parts.base, restriction, place: parts.place });
-        }
-        place
+        self.asked.push(Asked { base: parts.base, restriction, place: parts.place });
+        next
     }
 }
 
 impl Parts<'_> {
+    /// Of what is asked for. The same for what is the same.
+    fn hash(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.base, self.interfaces, self.peer, self.peer_ports, self.apart).hash(&mut hasher);
+        hasher.finish()
+    }
+
     fn ask_for(&self, Asked { base, restriction, .. }: &Asked) -> bool {
         self.base == *base
             && (self.peer, self.apart) == (&restriction.peer, &restriction.server)

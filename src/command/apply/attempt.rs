@@ -71,11 +71,11 @@ impl Run<'_> {
             return self.try_out(&load::prepare(self.compiled)?, &mut socket, found);
         }
         let wanted = self.wanted();
-        // The one works, the other mostly waits for the disk.
+        // The one works, the other mostly waits for the disk. This thread works: it can use again what the spec took of its memory.
         let (prepared, undoable) = thread::scope(|scope| {
-            let preparing = scope.spawn(|| load::prepare(self.compiled));
-            let undoable = Undoable::open(&wanted, &mut socket, found);
-            (preparing.join().unwrap_or_else(|panic| resume_unwind(panic)), undoable)
+            let opening = scope.spawn(|| Undoable::open(&wanted, &mut host::socket()?, found));
+            let prepared = load::prepare(self.compiled);
+            (prepared, opening.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
         let Some(undoable) = undoable? else { return Ok(Ended::Refused) };
         let prepared = prepared?;

@@ -281,7 +281,7 @@ impl AddressSet {
     }
 }
 
-/// Ranges of addresses as they come, by family: a list of millions takes a sixth of what it would as a list of [`AddrRange`].
+/// Ranges of addresses as they come, by family: millions of IPv4 take a sixth of what they would as a list of [`AddrRange`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AddressRanges {
     v4: Vec<(u32, u32)>,

@@ -56,15 +56,13 @@ impl PortSet {
     /// Whether a port is in it.
     #[must_use]
     pub fn contains(&self, port: u16) -> bool {
-        range::contains(self.ranges(), port)
+        range::cover(self.ranges(), (port, port))
     }
 
     /// Whether all of `other` is in it.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        let within =
-            |&(start, end): &(u16, u16)| self.ranges().iter().any(|&(first, last)| first <= start && end <= last);
-        other.ranges().iter().all(within)
+        other.ranges().iter().all(|&range| range::cover(self.ranges(), range))
     }
 
     /// The first range that both share.

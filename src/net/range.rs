@@ -107,15 +107,13 @@ impl<T: Scalar> RangeSet<T> {
     /// Whether a value is in it.
     #[must_use]
     pub fn contains(&self, value: T) -> bool {
-        contains(&self.ranges, value)
+        cover(&self.ranges, (value, value))
     }
 
     /// Whether all from `start` to `end` is in it, both included.
     #[must_use]
     pub fn covers(&self, start: T, end: T) -> bool {
-        // Touching ranges are merged, so one range has to do.
-        let after = self.ranges.partition_point(|range| range.0 <= start);
-        after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|range| end <= range.1)
+        cover(&self.ranges, (start, end))
     }
 
     /// The first range that the two sets share, if any.
@@ -173,10 +171,10 @@ impl<T: Scalar> RangeSet<T> {
     }
 }
 
-/// Whether a value is in sorted, disjoint ranges.
-pub(super) fn contains<T: Scalar>(ranges: &[(T, T)], value: T) -> bool {
-    let after = ranges.partition_point(|range| range.0 <= value);
-    after.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|range| value <= range.1)
+/// Whether all of a range is in sorted, disjoint ranges. Touching ones are merged, so one of them has to do.
+pub(super) fn cover<T: Scalar>(ranges: &[(T, T)], (start, end): (T, T)) -> bool {
+    let after = ranges.partition_point(|range| range.0 <= start);
+    after.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|range| end <= range.1)
 }
 
 /// The first range that two lists of sorted, disjoint ranges share.

@@ -184,14 +184,12 @@ impl Socket {
         request: &Request,
         mut each: impl FnMut(&Message<'_>) -> Result<(), KernelError>,
     ) -> Result<(), KernelError> {
-        let drained = self.exchange(asked, request, REQUEST | DUMP, |message| {
+        self.all_answers(asked, request, REQUEST | DUMP, |message| {
             if message.kind == DONE {
                 return Ok(true);
             }
-            each(message)?;
-            Ok(false)
-        })?;
-        if drained.ended && !drained.lost { Ok(()) } else { Err(KernelError::Silent { asked }) }
+            each(message).map(|()| false)
+        })
     }
 
     /// Asks for one thing and reads the one message that answers.
@@ -222,10 +220,18 @@ impl Socket {
         request: &Request,
         mut each: impl FnMut(&Message<'_>) -> Result<(), KernelError>,
     ) -> Result<(), KernelError> {
-        let drained = self.exchange(asked, request, REQUEST | libc::NLM_F_ACK as u16, |message| {
-            each(message)?;
-            Ok(false)
-        })?;
+        self.all_answers(asked, request, REQUEST | libc::NLM_F_ACK as u16, |message| each(message).map(|()| false))
+    }
+
+    /// As [`Socket::exchange`], where no answer may be missing.
+    fn all_answers(
+        &mut self,
+        asked: &'static str,
+        request: &Request,
+        flags: u16,
+        each: impl FnMut(&Message<'_>) -> Result<bool, KernelError>,
+    ) -> Result<(), KernelError> {
+        let drained = self.exchange(asked, request, flags, each)?;
         if drained.ended && !drained.lost { Ok(()) } else { Err(KernelError::Silent { asked }) }
     }
 

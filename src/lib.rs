@@ -70,3 +70,4 @@ pub mod source;
 pub mod spec;
 pub mod state;
 pub mod sys;
+mod threads;

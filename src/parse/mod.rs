@@ -29,8 +29,14 @@ use report::Report;
 /// More threads than this do not pay: joining what they have read is one thread's work.
 const MOST_PARSERS: usize = 8;
 
-/// How many threads may read one text.
-fn parsers() -> usize {
+/// A text of fewer bytes is read before threads for its parts would have begun.
+const WORTH_PARTS: usize = 64 * 1024;
+
+/// How many threads may read a text.
+fn parsers(text: &str) -> usize {
+    if text.len() < WORTH_PARTS {
+        return 1;
+    }
     thread::available_parallelism().map_or(1, usize::from).min(MOST_PARSERS)
 }
 

@@ -1,19 +1,16 @@
 //! The text of a set file: one address, prefix or range a line.
 
-use std::thread;
-
 use super::parsers;
 use super::report::Report;
 use crate::diagnostic::finding::set_file;
 use crate::net::{AddrRange, AddressRanges, Invalid, Mistake};
 use crate::source::{FileId, Place};
+use crate::threads;
 
 /// Bad lines of one file that are reported one by one.
 const MOST_SHOWN: usize = 20;
 /// Most ranges of one file, so that memory stays bounded.
 const MOST_RANGES: usize = 5_000_000;
-/// A text of fewer bytes is read before threads for its parts would have begun.
-const WORTH_PARTS: usize = 64 * 1024;
 /// Longest line in bytes.
 const LONGEST_LINE: usize = 256;
 
@@ -62,9 +59,9 @@ pub(super) fn read(text: &str) -> Content {
 
 /// Reads a large file by several threads, if there is nothing to report: where something stands is for one reader to say.
 fn in_parts(text: &str) -> Option<Content> {
-    let parts = if text.len() < WORTH_PARTS { 1 } else { parsers() };
+    let parts = parsers(text);
     let mut rest = text;
-    let parts: Vec<&str> = (1..parts)
+    let mut parts: Vec<&str> = (1..parts)
         .filter_map(|part| {
             let wanted = (text.len() / parts * part).checked_sub(text.len() - rest.len())?;
             let end = wanted + rest.as_bytes().get(wanted..)?.iter().position(|&byte| byte == b'\n')? + 1;
@@ -76,18 +73,14 @@ fn in_parts(text: &str) -> Option<Content> {
     if parts.is_empty() {
         return None;
     }
-    let mut contents: Vec<Content> = thread::scope(|scope| {
-        let readers: Vec<_> = parts.into_iter().map(|part| scope.spawn(|| lines(part, 0))).collect();
-        let last = lines(rest, 0);
-        let contents = readers.into_iter().map(|reader| reader.join().ok());
-        contents.chain([Some(last)]).collect::<Option<_>>()
-    })?;
+    parts.push(rest);
+    let contents = threads::each(&parts, |part| lines(part, 0));
     let is_good = contents.iter().all(Content::is_good);
-    let mut all = contents.drain(..).reduce(|mut all, more| {
+    let all = contents.into_iter().reduce(|mut all, more| {
         all.ranges.append(&more.ranges);
         all
     });
-    all.take_if(|all| is_good && all.ranges.len() <= MOST_RANGES)
+    all.filter(|all| is_good && all.ranges.len() <= MOST_RANGES)
 }
 
 /// Reads the lines of a text that begins at `offset` in its file, in bytes.

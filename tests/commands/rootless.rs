@@ -14,6 +14,19 @@ fn check_asks_the_kernel_without_root() {
     ended(as_nobody(&[], &["check", "--kernel", "-"], "services: {web: {listen: \"*:0\"}}"), 1);
 }
 
+/// A limit on processes counts threads.
+#[test]
+fn where_no_thread_may_be_started_all_is_done_by_one() {
+    let services: String =
+        (1..3_000).map(|port| format!("  s{port}: {{listen: \"192.0.2.1:{port}\", stateless: true}}\n")).collect();
+    let spec = format!("services:\n{services}");
+    let ours = |within: &[&str], words: &[&str]| ended(as_nobody(within, words, &spec), 0).stdout;
+    for words in [&["check", "-", "--format", "json"][..], &["compile", "-", "--target", "iptables"]] {
+        let alone = ours(&["prlimit", "--nproc=1:1"], words);
+        assert!(!alone.is_empty() && alone == ours(&[], words), "{words:?}");
+    }
+}
+
 #[test]
 fn a_sandbox_needs_no_root_and_leaves_nothing() {
     let namespace = Namespace::new("nobody");

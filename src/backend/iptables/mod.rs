@@ -20,10 +20,6 @@ mod split;
 mod text;
 mod tree;
 
-use std::iter;
-use std::panic::resume_unwind;
-use std::thread::{self, ScopedJoinHandle};
-
 use address::Address;
 use expand::{Expander, can_meet};
 use ipset::{Ipsets, is_large};
@@ -33,6 +29,7 @@ use super::Header;
 use crate::net::Family;
 use crate::ruleset::{Chain, Hook, Origin, Payload, Rule, Ruleset};
 use crate::spec::Fate;
+use crate::threads;
 
 /// The files of a ruleset. The same ruleset and header give the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,21 +112,7 @@ impl<'a> Files<'a> {
     /// Each layout's tables of these families. Where there are many rules, they are made side by side.
     fn tables<const N: usize>(&self, families: [Family; N]) -> Vec<[TableParts; N]> {
         let of = |layout: Layout| families.map(|family| self.table(family, layout));
-        let (Some((&first, others)), true) = (self.layouts.split_first(), self.are_many()) else {
-            return self.layouts.iter().copied().map(of).collect();
-        };
-        thread::scope(|scope| {
-            let start = |&layout: &Layout| (layout, thread::Builder::new().spawn_scoped(scope, move || of(layout)));
-            let started: Vec<_> = others.iter().map(start).collect();
-            let first = of(first);
-            let others = started.into_iter().map(|(layout, thread)| match thread.map(ScopedJoinHandle::join) {
-                Ok(Ok(tables)) => tables,
-                Ok(Err(panic)) => resume_unwind(panic),
-                // There may be no more threads.
-                Err(_) => of(layout),
-            });
-            iter::once(first).chain(others).collect()
-        })
+        if self.are_many() { threads::each(self.layouts, of) } else { self.layouts.iter().copied().map(of).collect() }
     }
 
     fn are_many(&self) -> bool {

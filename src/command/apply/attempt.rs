@@ -1,8 +1,6 @@
 //! Looking at the host and loading, again and again until the ruleset holds still in between.
 
-use std::panic::resume_unwind;
 use std::path::Path;
-use std::thread;
 
 use super::report::{Confirm, Report};
 use crate::cli::ApplyArgs;
@@ -22,6 +20,7 @@ use crate::source::Texts;
 use crate::state::clock::KernelLife;
 use crate::state::plan::SavedPlan;
 use crate::state::{clock, crash};
+use crate::threads;
 
 /// How often fwc looks again when the ruleset changes between look and load.
 const ATTEMPTS: u32 = 5;
@@ -72,11 +71,12 @@ impl Run<'_> {
         }
         let wanted = self.wanted();
         // The one works, the other mostly waits for the disk. This thread works: it can use again what the spec took of its memory.
-        let (prepared, undoable) = thread::scope(|scope| {
-            let opening = scope.spawn(|| Undoable::open(&wanted, &mut host::socket()?, found));
-            let prepared = load::prepare(self.compiled);
-            (prepared, opening.join().unwrap_or_else(|panic| resume_unwind(panic)))
-        });
+        let open = || {
+            let mut found = Vec::new();
+            (host::socket().and_then(|mut socket| Undoable::open(&wanted, &mut socket, &mut found)), found)
+        };
+        let ((undoable, more), prepared) = threads::both(open, || load::prepare(self.compiled));
+        found.extend(more);
         let Some(undoable) = undoable? else { return Ok(Ended::Refused) };
         let prepared = prepared?;
         let mut work = Work { prepared: &prepared, socket: &mut socket, undoable, sized: Sized::default() };

@@ -1,7 +1,6 @@
 //! Applying so that it can be undone: the former table is kept, the intent written down, the watchdog armed, and only then anything is loaded.
 
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
 use super::kernel_failure;
@@ -21,6 +20,7 @@ use crate::state::directory::ACCOUNT;
 use crate::state::journal::{Intent, Journal, Standing};
 use crate::state::remembered::{Kept, Remembered};
 use crate::state::{Directory, Pending, Sizing, StateError, clock, crash, directory};
+use crate::threads;
 
 /// How long to wait for another fwc.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -157,13 +157,12 @@ impl<'a> Undoable<'a> {
             false => kernel_failure(&error),
         })?;
         let opened = Journal::open(&directory::path(wanted.netns), PATIENCE);
-        let journal = put_right(opened.map_err(|error| failure(&error, "nothing was loaded"))?, socket, found)?;
+        let mut journal = put_right(opened.map_err(|error| failure(&error, "nothing was loaded"))?, socket, found)?;
         if let (Some(waits), Some(applied)) = (&journal.account.pending, &journal.account.applied) {
             let netns = netns_words(wanted.netns);
             found.push(pending::report(&applied.spec, &clock::date(waits.until), waits.left().as_secs(), &netns));
             return Ok(None);
         }
-        let mut journal = journal;
         journal.write_ahead(wanted.texts).map_err(|error| failure(&error, "nothing was loaded"))?;
         // The decoding of a large table takes long, and what stands there is mostly what fwc has loaded.
         let remembered = journal.account.remembered().filter(|remembered| remembered.generation == now.0);
@@ -270,11 +269,7 @@ impl<'a> Undoable<'a> {
     /// Loads, and keeps the messages meanwhile: the disk and the kernel do not wait for each other.
     pub(crate) fn keeping<T>(&mut self, messages: &Messages, load: impl FnOnce(&Base) -> T) -> T {
         let (journal, base) = (&self.journal, &self.base);
-        let (loaded, kept) = thread::scope(|scope| {
-            let writer = scope.spawn(|| journal.keep(messages));
-            let loaded = load(base);
-            (loaded, writer.join().unwrap_or_default())
-        });
+        let (kept, loaded) = threads::both(|| journal.keep(messages), || load(base));
         self.kept = kept;
         loaded
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
-use super::{DEEPEST, Kind, NONE, Node, Style, Tree};
+use super::{Kind, NONE, Node, Style, Tree};
 use crate::diagnostic::finding::not_yaml;
 use crate::parse::report::Report;
 use crate::parse::syntax;
@@ -22,6 +22,8 @@ pub(super) struct Builder<'t> {
     pub(super) tree: Tree<'t>,
     /// Where the events' text begins in the file, in bytes.
     base: usize,
+    /// Deepest nesting.
+    deepest: usize,
     /// The open collections, each with its last child.
     open: Vec<(u32, u32)>,
     /// The node of each anchor, by the parser's number.
@@ -37,10 +39,11 @@ pub(super) struct Builder<'t> {
 }
 
 impl<'t> Builder<'t> {
-    pub(super) fn new(text: &'t str, file: FileId) -> Self {
+    pub(super) fn new(text: &'t str, file: FileId, deepest: usize) -> Self {
         Builder {
             tree: Tree::new(text, file),
             base: 0,
+            deepest,
             open: Vec::new(),
             anchors: Vec::new(),
             documents: 0,
@@ -62,8 +65,8 @@ impl<'t> Builder<'t> {
         let options = granit_parser::options! {
             emit_comments: false,
             emit_unresolved_aliases: true,
-            flow_nesting_limit: DEEPEST,
-            block_nesting_limit: DEEPEST,
+            flow_nesting_limit: self.deepest,
+            block_nesting_limit: self.deepest,
         };
         for event in Parser::new_from_str_with_options(self.tree.text.get(part)?, options) {
             match event {

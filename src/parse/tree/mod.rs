@@ -17,8 +17,6 @@ use build::Builder;
 const DEEPEST: usize = 64;
 /// Most nodes of one file: keys, values and collections.
 const MOST_NODES: usize = 4_000_000;
-/// A text of fewer bytes is read before threads for its pieces would have begun.
-const WORTH_CUTTING: usize = 64 * 1024;
 /// Most nodes that aliases may add by being followed.
 const MOST_ALIASED: usize = 1_000_000;
 /// Marks the absence of a node or text.
@@ -95,12 +93,12 @@ pub(super) enum Shape<'t> {
 impl<'t> Tree<'t> {
     /// Reads a whole file. `None` after a mistake that ends the file, which is in the report then.
     pub(super) fn build(text: &'t str, file: FileId, report: &mut Report) -> Option<Tree<'t>> {
-        let cuts = if text.len() < WORTH_CUTTING { Vec::new() } else { pieces::cuts(text, parsers()) };
+        let cuts = pieces::cuts(text, parsers(text));
         pieces::build(text, file, &cuts).or_else(|| Tree::build_within(MOST_NODES, text, file, report))
     }
 
     fn build_within(most_nodes: usize, text: &'t str, file: FileId, report: &mut Report) -> Option<Tree<'t>> {
-        Some(Builder::new(text, file).run(0..text.len(), most_nodes, report)?.finished())
+        Some(Builder::new(text, file, DEEPEST).run(0..text.len(), most_nodes, report)?.finished())
     }
 
     fn new(text: &'t str, file: FileId) -> Self {

@@ -6,12 +6,12 @@
 //! counts, and the file is read as a whole: that alone reports.
 
 use std::ops::Range;
-use std::thread;
 
 use super::build::Builder;
-use super::{Kind, MOST_NODES, NONE, Node, Tree};
+use super::{DEEPEST, Kind, MOST_NODES, NONE, Node, Tree};
 use crate::parse::report::Report;
 use crate::source::FileId;
+use crate::threads;
 
 /// In so many lines behind a desired cut, the least indented one is taken for the start of an entry.
 const LINES: usize = 200;
@@ -81,17 +81,12 @@ pub(super) fn build<'t>(text: &'t str, file: FileId, cuts: &[Cut]) -> Option<Tre
     }
     let ends = cuts.iter().map(|cut| cut.at).chain([text.len()]);
     let starts = [Cut { at: 0, indent: 0 }].into_iter().chain(cuts.iter().copied());
-    let pieces: Vec<(Cut, Range<usize>)> = starts.zip(ends).map(|(cut, end)| (cut, cut.at..end)).collect();
-    let trees: Option<Vec<(Cut, Tree<'t>)>> = thread::scope(|scope| {
-        let readers: Vec<_> =
-            pieces.into_iter().map(|(cut, part)| (cut, scope.spawn(move || read(text, file, part)))).collect();
-        // Each is waited for, also behind one that failed.
-        let trees: Vec<_> = readers.into_iter().map(|(cut, reader)| (cut, reader.join())).collect();
-        trees.into_iter().map(|(cut, tree)| Some((cut, tree.ok()??))).collect()
-    });
-    let mut trees = trees?.into_iter();
-    let (_, mut whole) = trees.next()?;
-    for (cut, piece) in trees {
+    let pieces: Vec<(Cut, usize)> = starts.zip(ends).collect();
+    let trees = threads::each(&pieces, |(cut, end)| Some((cut, read(text, file, cut.at..end)?)));
+    let mut trees = trees.into_iter();
+    let (_, mut whole) = trees.next()??;
+    for piece in trees {
+        let (cut, piece) = piece?;
         whole.join(piece, cut.indent)?;
     }
     (whole.nodes.len() <= MOST_NODES).then(|| whole.finished())
@@ -99,7 +94,8 @@ pub(super) fn build<'t>(text: &'t str, file: FileId, cuts: &[Cut]) -> Option<Tre
 
 /// Reads one piece, if it is nothing but a document without mistakes.
 fn read(text: &str, file: FileId, part: Range<usize>) -> Option<Tree<'_>> {
-    let (mut builder, mut report) = (Builder::new(text, file), Report::default());
+    // A piece may lie a level below the root that it is joined to.
+    let (mut builder, mut report) = (Builder::new(text, file, DEEPEST - 1), Report::default());
     builder.read(part, MOST_NODES, &mut report)?;
     let is_plain = !builder.reaches_out && report.finish().is_empty();
     is_plain.then_some(builder.tree)
@@ -225,6 +221,18 @@ mod tests {
             if cuttable {
                 assert_eq!(pieces, tree(text, None), "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn pieces_are_no_deeper_than_the_whole_may_be() {
+        for depth in DEEPEST - 6..DEEPEST + 6 {
+            let nested: String = (2..depth).map(|level| format!("{}k:\n", " ".repeat(level))).collect();
+            let text = format!("a:\n  b: 1\n  c:\n {}{}v: 1\n", nested.replace("\n", "\n "), " ".repeat(depth));
+            let last = possible(&text).into_iter().find(|cut| text[cut.at..].starts_with("  c:")).expect("a cut");
+            let file = Sources::default().add("a", text.as_str());
+            let whole = Tree::build_within(MOST_NODES, &text, file, &mut Report::default());
+            assert!(build(&text, file, &[last]).is_none() || whole.is_some(), "{depth}");
         }
     }
 

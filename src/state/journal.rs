@@ -28,8 +28,6 @@ pub struct Journal {
     pub account: Account,
     /// Whether the account was about another network namespace of this boot when the journal was opened: what it can undo is not this one's.
     pub is_foreign: bool,
-    /// The number of the apply whose texts have been written ahead.
-    ahead: Option<u64>,
     _lock: Lock,
 }
 
@@ -42,8 +40,8 @@ pub struct Intent<'a> {
     pub spec_sha256: &'a str,
     /// What the table will be.
     pub identity: &'a str,
-    /// The texts.
-    pub texts: &'a Texts,
+    /// Its texts, which are on the disk.
+    pub written: &'a WrittenAhead,
     /// What stands there now.
     pub former: Standing<'a>,
     /// Settings that will be changed, with their values of now.
@@ -53,6 +51,10 @@ pub struct Intent<'a> {
     /// Whether the spec is only loaded again, as after a boot: what can be undone then stays what it was.
     pub again: bool,
 }
+
+/// The texts of an apply are on the disk, and no account speaks of them yet. It holds the apply's number.
+#[derive(Debug)]
+pub struct WrittenAhead(u64);
 
 /// What an apply finds in its place.
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +96,7 @@ impl Journal {
         let lock = directory.lock(patience)?;
         let account = directory.account()?.unwrap_or_default();
         let is_foreign = KernelLife::here().is_elsewhere(&account.kernel);
-        let journal = Journal { directory, account, is_foreign, ahead: None, _lock: lock };
+        let journal = Journal { directory, account, is_foreign, _lock: lock };
         journal.is_of_this_namespace()?;
         Ok(journal)
     }
@@ -106,7 +108,7 @@ impl Journal {
     pub fn instead_of_damaged(directory: Directory, account: Account, patience: Duration) -> Result<Self, StateError> {
         let lock = directory.lock(patience)?;
         directory.set_account_aside()?;
-        let journal = Journal { directory, account, is_foreign: false, ahead: None, _lock: lock };
+        let journal = Journal { directory, account, is_foreign: false, _lock: lock };
         journal.directory.write_account(&journal.account, "", "")?;
         Ok(journal)
     }
@@ -120,35 +122,24 @@ impl Journal {
         Ok(())
     }
 
-    /// The number of the apply that is under way, or else of the next one.
-    fn next_number(&self) -> u64 {
-        let before = self.account.before.as_ref().map_or(0, |before| before.number);
-        before.max(self.account.number) + u64::from(self.account.stage != Stage::Loading)
-    }
-
-    /// Writes the texts of an apply before it has begun: whatever is still to be made ready for it need not wait for the disk. No account speaks of
-    /// them yet.
+    /// Writes the texts of an apply before it has begun: whatever is still to be made ready for it need not wait for the disk.
     ///
     /// # Errors
     /// They cannot be written.
-    pub fn write_ahead(&mut self, texts: &Texts) -> Result<(), StateError> {
-        let number = self.next_number();
+    pub fn write_ahead(&self, texts: &Texts) -> Result<WrittenAhead, StateError> {
+        let number = self.account.number + 1;
         self.directory.reserve()?;
         self.directory.write_json(&texts_file(number), texts, "texts-half")?;
-        self.ahead = Some(number);
         crash::point("texts-written");
-        Ok(())
+        Ok(WrittenAhead(number))
     }
 
-    /// Writes down all that is needed to undo an apply, then that it is about to happen, and gives its number.
+    /// Writes down the rest of what is needed to undo an apply, then that it is about to happen, and gives its number.
     ///
     /// # Errors
     /// Something cannot be written; nothing has changed.
     pub fn begin(&mut self, intent: &Intent<'_>) -> Result<u64, StateError> {
-        let number = self.next_number();
-        if self.ahead != Some(number) {
-            self.write_ahead(intent.texts)?;
-        }
+        let WrittenAhead(number) = *intent.written;
         // A second attempt has the account from before the first.
         let before = match self.account.before.take() {
             Some(before) => *before,
@@ -249,9 +240,8 @@ impl Journal {
     /// The apply did not happen. Where that cannot be written, the next command will find out from the kernel.
     pub fn abandon(&mut self) {
         let Some(before) = self.account.before.take() else {
-            if self.ahead.is_some() {
-                self.directory.tidy(&self.account);
-            }
+            // Nothing but texts may have been written.
+            self.directory.tidy(&self.account);
             return;
         };
         self.account = Account { number: self.account.number, ..*before };

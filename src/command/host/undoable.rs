@@ -17,7 +17,7 @@ use crate::kernel::table::{self, LiveTable};
 use crate::kernel::transaction::TransactionError;
 use crate::source::Texts;
 use crate::state::directory::ACCOUNT;
-use crate::state::journal::{Intent, Journal, Standing};
+use crate::state::journal::{Intent, Journal, Standing, WrittenAhead};
 use crate::state::remembered::{Kept, Remembered};
 use crate::state::{Directory, Pending, Sizing, StateError, clock, crash, directory};
 use crate::threads;
@@ -31,6 +31,7 @@ const SMALL: usize = 512 * 1024;
 pub(crate) struct Undoable<'a> {
     journal: Journal,
     wanted: &'a Wanted<'a>,
+    written: WrittenAhead,
     armed: bool,
     /// The table that stands there; until [`Undoable::begin`] the one that most likely does.
     base: Base,
@@ -157,18 +158,18 @@ impl<'a> Undoable<'a> {
             false => kernel_failure(&error),
         })?;
         let opened = Journal::open(&directory::path(wanted.netns), PATIENCE);
-        let mut journal = put_right(opened.map_err(|error| failure(&error, "nothing was loaded"))?, socket, found)?;
+        let journal = put_right(opened.map_err(|error| failure(&error, "nothing was loaded"))?, socket, found)?;
         if let (Some(waits), Some(applied)) = (&journal.account.pending, &journal.account.applied) {
             let netns = netns_words(wanted.netns);
             found.push(pending::report(&applied.spec, &clock::date(waits.until), waits.left().as_secs(), &netns));
             return Ok(None);
         }
-        journal.write_ahead(wanted.texts).map_err(|error| failure(&error, "nothing was loaded"))?;
+        let written = journal.write_ahead(wanted.texts).map_err(|error| failure(&error, "nothing was loaded"))?;
         // The decoding of a large table takes long, and what stands there is mostly what fwc has loaded.
         let remembered = journal.account.remembered().filter(|remembered| remembered.generation == now.0);
         let likely = remembered.and_then(|remembered| journal.directory.kept(remembered));
         let base = likely.map_or(Base::Unknown, |kept| Base::Known(Box::new(kept)));
-        Ok(Some(Undoable { journal, wanted, armed: false, base, kept: None }))
+        Ok(Some(Undoable { journal, wanted, written, armed: false, base, kept: None }))
     }
 
     /// Makes an apply on the ruleset of this generation undoable; false when that ruleset is gone already.
@@ -209,7 +210,7 @@ impl<'a> Undoable<'a> {
             spec: &wanted.spec.display().to_string(),
             spec_sha256: wanted.spec_sha256,
             identity,
-            texts: wanted.texts,
+            written: &self.written,
             former: standing,
             sizing: Sizing::of(sizes),
             within: wanted.within,

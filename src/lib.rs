@@ -56,6 +56,7 @@ pub mod compile;
 pub mod diagnostic;
 pub mod doctor;
 pub mod dump;
+pub mod few;
 pub mod import;
 pub mod kernel;
 pub mod lower;

@@ -3,6 +3,7 @@
 //! Names are still names and sets are still `$set`; what they mean is decided in [`crate::policy`]. A leaf that could not
 //! be read is absent here (its diagnostic has been raised), so that later passes can go on and find more.
 
+use crate::few::Few;
 use crate::net::{
     AddrRange, AddressPattern, AddressRanges, Endpoint, Interface, Name, PacketText, PortSet, Protocol, Seconds,
 };
@@ -84,9 +85,9 @@ pub enum SetSpec {
 #[derive(Debug, Clone)]
 pub struct Service {
     /// `listen`.
-    pub listen: Vec<Placed<Endpoint>>,
+    pub listen: Few<Placed<Endpoint>>,
     /// `protocol`; empty means tcp.
-    pub protocols: Vec<Placed<Protocol>>,
+    pub protocols: Few<Placed<Protocol>>,
     /// `stateless`.
     pub stateless: Option<Placed<bool>>,
     /// `from`; `None` is anyone.
@@ -99,9 +100,9 @@ pub struct Service {
 #[derive(Debug, Clone)]
 pub struct Client {
     /// `to`.
-    pub to: Vec<Placed<Endpoint>>,
+    pub to: Few<Placed<Endpoint>>,
     /// `protocol`; empty means tcp.
-    pub protocols: Vec<Placed<Protocol>>,
+    pub protocols: Few<Placed<Protocol>>,
     /// `stateless`.
     pub stateless: Option<Placed<bool>>,
     /// `local_ports`.
@@ -112,9 +113,9 @@ pub struct Client {
 #[derive(Debug, Clone)]
 pub struct Forward {
     /// `to`.
-    pub to: Vec<Placed<Endpoint>>,
+    pub to: Few<Placed<Endpoint>>,
     /// `protocol`; empty means tcp.
-    pub protocols: Vec<Placed<Protocol>>,
+    pub protocols: Few<Placed<Protocol>>,
     /// `stateless`.
     pub stateless: Option<Placed<bool>>,
     /// `from`; `None` is anyone.
@@ -143,18 +144,18 @@ pub enum Nat {
     /// `dnat`: another destination.
     Dnat {
         /// `listen`.
-        listen: Vec<Placed<Endpoint>>,
+        listen: Few<Placed<Endpoint>>,
         /// `protocol`; empty means tcp.
-        protocols: Vec<Placed<Protocol>>,
+        protocols: Few<Placed<Protocol>>,
         /// `to`: one address and at most one port.
         to: Placed<Endpoint>,
     },
     /// `redirect`: a port of this host.
     Redirect {
         /// `listen`.
-        listen: Vec<Placed<Endpoint>>,
+        listen: Few<Placed<Endpoint>>,
         /// `protocol`; empty means tcp.
-        protocols: Vec<Placed<Protocol>>,
+        protocols: Few<Placed<Protocol>>,
         /// `to`: one port.
         to: Placed<PortSet>,
     },

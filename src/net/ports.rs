@@ -104,6 +104,9 @@ impl FromStr for PortSet {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
+        if !text.contains(',') && text.trim() == text {
+            return one(text).map(|alone| PortSet(Kept::One(alone)));
+        }
         let mut ranges = Vec::new();
         let mut offset = 0;
         for item in text.split(',') {

@@ -2,7 +2,7 @@
 
 use super::entries;
 use super::keys;
-use super::reader::{self, Field, Owner, Reader};
+use super::reader::{self, Field, Given, Owner, Reader};
 use super::tree::{Shape, Style, Tree};
 use super::{Draft, nat};
 use crate::diagnostic::finding::{empty, given_twice, missing_key, unknown_key, version, word, wrong_shape};
@@ -39,7 +39,7 @@ fn sections(r: &mut Reader<'_, '_>, fields: [Option<Field>; 12], spec: &mut Spec
         named(r, ("sets", "set"), &field, &mut spec.sets, set);
     }
     if let Some(field) = block {
-        let items = r.values(&field);
+        let items: Vec<Placed<AddressPattern>> = r.values(&field);
         spec.block.get_or_insert_with(|| Placed::new(Vec::new(), field.value.at)).value.extend(items);
     }
     if let Some(field) = services {
@@ -55,7 +55,7 @@ fn sections(r: &mut Reader<'_, '_>, fields: [Option<Field>; 12], spec: &mut Spec
         list(r, &field, &mut spec.nat, nat::item);
     }
     if let Some(field) = nat_conflict
-        && r.once("nat_conflict", "", "`nat_conflict`", field.key)
+        && r.once(Given::Key("nat_conflict", ""), || field.title(), field.key)
         && let Some(word) = r.word(&field, &keys::NAT_CONFLICT)
     {
         spec.nat_conflict = Some(word);
@@ -65,7 +65,7 @@ fn sections(r: &mut Reader<'_, '_>, fields: [Option<Field>; 12], spec: &mut Spec
     }
     if let Some(field) = icmp
         && let Some([Some(ping)]) = r.fields(&field.owner("`icmp`"), field.value, &keys::ICMP)
-        && r.once("icmp", "ping", "`ping`", ping.key)
+        && r.once(Given::Key("icmp", ping.name), || ping.title(), ping.key)
     {
         spec.ping = r.truth(&ping);
     }
@@ -90,7 +90,7 @@ fn defaults(r: &mut Reader<'_, '_>, field: &Field, spec: &mut Spec) {
     let slots = [&mut spec.policy.input, &mut spec.policy.output, &mut spec.policy.forward];
     for (field, slot) in fields.into_iter().zip(slots) {
         if let Some(field) = field
-            && r.once("policy", field.name, &field.title(), field.key)
+            && r.once(Given::Key("policy", field.name), || field.title(), field.key)
         {
             *slot = r.word(&field, &keys::FATE);
         }
@@ -121,8 +121,10 @@ fn named<T>(
             continue;
         }
         let name = match text.parse::<Name>() {
-            Ok(name) if r.once(section, text, &format!("{what} `{text}`"), key.at) => Some(name),
-            Ok(_) => None,
+            Ok(name) => {
+                let given = Given::Entry(section, name.clone());
+                r.once(given, || format!("{what} `{text}`"), key.at).then_some(name)
+            }
             Err(mistake) => {
                 r.invalid(mistake, key);
                 None
@@ -221,7 +223,7 @@ fn sizing(r: &mut Reader<'_, '_>, field: &Field, conntrack: &mut Option<Placed<C
 fn table(r: &mut Reader<'_, '_>, field: &Field) -> Option<Conntrack> {
     let [max, buckets, timeouts] = r.fields(&field.owner("`conntrack`"), field.value, &keys::CONNTRACK)?;
     let mut number = |field: Option<Field>| {
-        let field = field.filter(|field| r.once("conntrack", field.name, &field.title(), field.key))?;
+        let field = field.filter(|field| r.once(Given::Key("conntrack", field.name), || field.title(), field.key))?;
         r.number(&field)
     };
     let (max, buckets) = (number(max), number(buckets));
@@ -241,7 +243,7 @@ fn durations(r: &mut Reader<'_, '_>, field: &Field) -> Vec<Placed<(Timeout, Seco
             r.report.add(unknown_key::report(text, "`timeouts`", &Timeout::ALL, key.at));
             continue;
         };
-        let first = r.once("timeouts", text, &format!("`{text}`"), key.at);
+        let first = r.once(Given::Key("timeouts", timeout.0), || format!("`{text}`"), key.at);
         let seconds = r.value::<Seconds>(&Field { name: timeout.0, key: key.at, value });
         if let Some(seconds) = seconds.filter(|_| first) {
             found.push(seconds.map(|seconds| (timeout, seconds)));

@@ -2,6 +2,7 @@
 
 use super::keys;
 use super::reader::{Field, Owner, Reader};
+use crate::few::Few;
 use crate::net::{Endpoint, Protocol};
 use crate::source::Placed;
 use crate::spec::{Client, Forward, Service};
@@ -51,11 +52,12 @@ pub(super) fn server(
     owner: &Owner<'_>,
     key: &str,
     example: &str,
-) -> (Vec<Placed<Endpoint>>, Vec<Placed<Protocol>>) {
+) -> (Few<Placed<Endpoint>>, Few<Placed<Protocol>>) {
     let endpoints = r.required(endpoints, owner, key, example).map(|field| r.values(&field)).unwrap_or_default();
-    match protocol.map(|field| r.values(&field)) {
-        None => (endpoints, Vec::new()),
-        Some(refused) if refused.is_empty() => (Vec::new(), Vec::new()),
+    let protocols: Option<Few<Placed<Protocol>>> = protocol.map(|field| r.values(&field));
+    match protocols {
+        None => (endpoints, Few::new()),
+        Some(refused) if refused.is_empty() => (Few::new(), Few::new()),
         Some(protocols) => (endpoints, protocols),
     }
 }

@@ -1,7 +1,7 @@
 //! Reading nodes as what they should be: mappings with known keys, lists, values. Each mistake is reported where it is
 //! found, and reading goes on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,7 +12,7 @@ use crate::diagnostic::finding::{
     self, empty, given_twice, missing_key, not_yaml, number, unknown_key, word, wrong_shape,
 };
 use crate::diagnostic::nearest;
-use crate::net::{AddressPattern, Invalid, PortSet};
+use crate::net::{AddressPattern, Invalid, Name, PortSet};
 use crate::source::{Place, Placed};
 
 /// Longest value in bytes: 65,535 ports fit.
@@ -20,8 +20,17 @@ const LONGEST_VALUE: usize = 512 * 1024;
 /// What sysctls of conntrack take at most.
 const MOST: u32 = 2_147_483_647;
 
-/// What a whole run has seen: section and key, to their first place.
-pub(super) type Seen = HashMap<(&'static str, String), Place>;
+/// What a whole run has seen, to its first place.
+pub(super) type Seen = HashMap<Given, Place>;
+
+/// What a spec may hold once, in whichever of its files.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Given {
+    /// A section and a name in it.
+    Entry(&'static str, Name),
+    /// A section and a key of it.
+    Key(&'static str, &'static str),
+}
 
 /// One file being read.
 pub(super) struct Reader<'t, 'r> {
@@ -164,16 +173,19 @@ impl<'t> Reader<'t, '_> {
         Some(not_yaml::quoteless(self.tree.text().get(start..end)?, whole))
     }
 
-    /// Notes that `key` of `section` is given, and reports it if it was before, perhaps in another file.
-    pub(super) fn once(&mut self, section: &'static str, key: &str, what: &str, place: Place) -> bool {
-        match self.seen.insert((section, key.to_string()), place) {
-            None => true,
-            Some(first) => {
-                self.seen.insert((section, key.to_string()), first);
-                let named = matches!(section, "sets" | "services" | "clients" | "forward");
-                let help =
-                    if named { "remove one of the two, or give one another name" } else { "keep one of the two" };
-                self.report.add(given_twice::report(what, help, first, place));
+    /// Notes that something is given, and reports it if it was before. `what` is what to call it then.
+    pub(super) fn once(&mut self, given: Given, what: impl FnOnce() -> String, place: Place) -> bool {
+        let help = match given {
+            Given::Entry(..) => "remove one of the two, or give one another name",
+            Given::Key(..) => "keep one of the two",
+        };
+        match self.seen.entry(given) {
+            hash_map::Entry::Vacant(unseen) => {
+                unseen.insert(place);
+                true
+            }
+            hash_map::Entry::Occupied(first) => {
+                self.report.add(given_twice::report(&what(), help, *first.get(), place));
                 false
             }
         }
@@ -263,7 +275,11 @@ impl<'t> Reader<'t, '_> {
     }
 
     /// One value or a list of them. Empty if all are refused.
-    pub(super) fn values<T: FromStr<Err = Invalid>>(&mut self, field: &Field) -> Vec<Placed<T>> {
+    pub(super) fn values<T, L>(&mut self, field: &Field) -> L
+    where
+        T: FromStr<Err = Invalid>,
+        L: FromIterator<Placed<T>>,
+    {
         if self.tree.shape(field.value) != Shape::List {
             return self.value(field).into_iter().collect();
         }
@@ -276,7 +292,7 @@ impl<'t> Reader<'t, '_> {
 
     /// A `from`: `None` where it is `*`, anyone.
     pub(super) fn sources(&mut self, field: &Field) -> Option<Placed<Vec<Placed<AddressPattern>>>> {
-        let items = self.values(field);
+        let items: Vec<Placed<AddressPattern>> = self.values(field);
         let anyone = matches!(items.as_slice(), [Placed { value: AddressPattern::Any, .. }]);
         (!anyone).then(|| Placed::new(items, field.value.at))
     }

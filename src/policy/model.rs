@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::sets::{AddressSets, Addresses};
+use crate::few::Few;
 use crate::net::{Family, Interface, Interfaces, Name, PortSet, Protocol, Seconds};
 use crate::source::{Place, Placed};
 use crate::spec::{Fate, NatConflict, Test, Timeout, Tracking};
@@ -89,7 +90,7 @@ pub struct Entry {
     /// Whether conntrack follows its flows. Decided by the server's endpoint alone.
     pub tracking: Tracking,
     /// The server's endpoints, one for each address and protocol. Never empty.
-    pub servers: Vec<Server>,
+    pub servers: Few<Server>,
     /// Who may talk to whom.
     pub role: Role,
 }
@@ -204,7 +205,7 @@ pub enum TranslationKind {
     /// Destination becomes another host.
     Dnat {
         /// What is translated.
-        listen: Vec<Server>,
+        listen: Few<Server>,
         /// New destination.
         to: IpAddr,
         /// New port; `None` keeps it.
@@ -213,7 +214,7 @@ pub enum TranslationKind {
     /// Destination becomes this host.
     Redirect {
         /// What is translated.
-        listen: Vec<Server>,
+        listen: Few<Server>,
         /// New port.
         port: u16,
     },

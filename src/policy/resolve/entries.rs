@@ -2,6 +2,7 @@
 
 use super::addresses::Resolver;
 use crate::diagnostic::finding::{family_mismatch, port_shape, unspecified_address};
+use crate::few::Few;
 use crate::net::{AddressPattern, Endpoint, Family, PortSet, Protocol};
 use crate::policy::model::{Entry, Role, Server, Transport};
 use crate::policy::sets::Addresses;
@@ -52,7 +53,7 @@ fn forward(entry: &spec::Entry<spec::Forward>, resolver: &mut Resolver<'_>) -> O
 fn assemble(
     name: &Placed<crate::net::Name>,
     stateless: Option<Placed<bool>>,
-    servers: Vec<Server>,
+    servers: Few<Server>,
     role: Role,
 ) -> Option<Entry> {
     let stateless = stateless.is_some_and(|stateless| stateless.value);
@@ -77,8 +78,8 @@ pub(super) fn servers(
     endpoints: &[Placed<Endpoint>],
     protocols: &[Placed<Protocol>],
     resolver: &mut Resolver<'_>,
-) -> Vec<Server> {
-    let mut servers = Vec::with_capacity(endpoints.len() * protocols.len().max(1));
+) -> Few<Server> {
+    let mut servers = Few::with_capacity(endpoints.len() * protocols.len().max(1));
     for endpoint in endpoints {
         let Some(addresses) = address(endpoint, resolver) else { continue };
         if protocols.is_empty() {

@@ -57,6 +57,7 @@ pub mod diagnostic;
 pub mod doctor;
 pub mod dump;
 pub mod few;
+mod hash;
 pub mod import;
 pub mod kernel;
 pub mod lower;

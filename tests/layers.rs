@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// From the top down. Modules in one row do not use each other.
 const LAYERS: &[&[&str]] = &[
-    &["threads"],
+    &["few", "hash", "threads"],
     &["net"],
     &["source"],
     &["diagnostic"],

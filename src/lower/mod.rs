@@ -14,6 +14,10 @@ use std::sync::Arc;
 use crate::policy::{Entry, EntryId, Policy};
 use crate::ruleset::{Action, Chain, Hook, Match, Origin, Owner, Rule, Ruleset, StateMatch};
 use crate::spec::{Fate, Tracking};
+use crate::threads;
+
+/// The rules of fewer entries are made before a thread for each hook would have begun.
+const WORTH_THREADS: usize = 2_000;
 
 /// The rules of a policy, hook by hook.
 #[must_use]
@@ -23,7 +27,12 @@ pub fn lower(policy: &Policy) -> Ruleset {
         rules(policy, hook, &mut chain.rules);
         (hook.has_policy() || !chain.rules.is_empty()).then_some(chain)
     };
-    let chains: Vec<Chain> = hooks(policy).filter_map(chain).collect();
+    let hooks: Vec<(Hook, Fate)> = hooks(policy).collect();
+    let chains: Vec<Chain> = if policy.entries.len() < WORTH_THREADS {
+        hooks.into_iter().filter_map(chain).collect()
+    } else {
+        threads::each(&hooks, chain).into_iter().flatten().collect()
+    };
     let looks = |rule: &Rule| rule.matching.state != StateMatch::Any;
     let translates = |chain: &Chain| matches!(chain.hook, Hook::NatPrerouting | Hook::NatPostrouting);
     let tracks = chains.iter().any(|chain| translates(chain) || chain.rules.iter().any(looks));

@@ -12,6 +12,7 @@ use crate::diagnostic::finding::{
     self, empty, given_twice, missing_key, not_yaml, number, unknown_key, word, wrong_shape,
 };
 use crate::diagnostic::nearest;
+use crate::hash::Seeded;
 use crate::net::{AddressPattern, Invalid, Name, PortSet};
 use crate::source::{Place, Placed};
 
@@ -21,7 +22,7 @@ const LONGEST_VALUE: usize = 512 * 1024;
 const MOST: u32 = 2_147_483_647;
 
 /// What a whole run has seen, to its first place.
-pub(super) type Seen = HashMap<Given, Place>;
+pub(super) type Seen = HashMap<Given, Place, Seeded>;
 
 /// What a spec may hold once, in whichever of its files.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

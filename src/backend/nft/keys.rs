@@ -4,12 +4,10 @@
 //! takes a few bytes, and a hundred thousand keys are told apart, compared with those of another set and sent without a look at what they mean.
 
 use std::collections::{BTreeSet, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
-
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::key_type::{self, width};
 use super::program::Field;
+use crate::hash::Seeded;
 use crate::net::{AddrRange, Family, Name, Protocol};
 use crate::policy::EntryId;
 
@@ -125,7 +123,7 @@ impl Keys {
         if elements().is_sorted_by(|a, b| a < b) {
             return self;
         }
-        let mut seen: HashSet<&[u8], BuildHasherDefault<KeyHasher>> = HashSet::default();
+        let mut seen: HashSet<&[u8], Seeded> = HashSet::default();
         seen.reserve(self.len());
         let first: Vec<usize> = elements().enumerate().filter(|(_, key)| seen.insert(key)).map(|(at, _)| at).collect();
         if first.len() == self.len() { self } else { self.picked(&first) }
@@ -289,25 +287,6 @@ impl<'a> Value<'a> {
                 Value::Ports(number(first)?, number(last)?)
             }
         })
-    }
-}
-
-/// XXH3 of keys, which are short and our own.
-#[derive(Default)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxh3_64_with_seed(bytes, self.0);
-    }
-
-    /// The length, which is the same for all.
-    fn write_usize(&mut self, length: usize) {
-        self.0 ^= length as u64;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 

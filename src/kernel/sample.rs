@@ -19,7 +19,7 @@ use super::socket::Socket;
 use super::wire::{self, Attribute, Fields, Malformed, Request};
 
 /// Sets of more elements than this are read back by some keys.
-pub(super) const LARGE: usize = 4096;
+pub(super) const LARGE: usize = 512;
 /// About how many keys of a large set are looked at, in all parts of it.
 const KEYS: usize = 64;
 /// Keys of one request. Its answers must fit the smallest receive buffer, as they are all there before the first is read.

@@ -152,18 +152,39 @@ impl Directory {
     /// # Errors
     /// It cannot be written; the old one is still there.
     pub fn write_account(&self, account: &Account, half: &str, whole: &str) -> Result<(), StateError> {
+        self.replace_account(account, half)?;
+        // The names of the files that an account speaks of go to the disk with its own: until then nothing is done in reliance on them.
+        self.sync_names()?;
+        crash::point(whole);
+        Ok(())
+    }
+
+    /// Replaces the account by one that says that something is about to happen to the kernel. If the power fails, the disk has the one or the other, and
+    /// both are right, because what happened to the kernel is gone as well.
+    ///
+    /// # Errors
+    /// As [`Directory::write_account`].
+    pub fn announce(&self, account: &Account, half: &str, whole: &str) -> Result<(), StateError> {
+        self.replace_account(account, half)?;
+        crash::point(whole);
+        Ok(())
+    }
+
+    fn replace_account(&self, account: &Account, half: &str) -> Result<(), StateError> {
         let bytes = self.json(ACCOUNT, account)?;
         let written = self.replace(ACCOUNT, &bytes, half);
         if let Err(StateError::Io(_, error)) = &written
             && matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
             && fs::remove_file(self.path.join(SPARE)).is_ok()
         {
-            self.replace(ACCOUNT, &bytes, half)?;
-        } else {
-            written?;
+            return self.replace(ACCOUNT, &bytes, half);
         }
-        crash::point(whole);
-        Ok(())
+        written
+    }
+
+    fn sync_names(&self) -> Result<(), StateError> {
+        let path = &self.path;
+        File::open(path).and_then(|names| names.sync_all()).map_err(StateError::io(path))
     }
 
     /// Keeps a damaged account under another name, for who wants to read it.
@@ -220,9 +241,7 @@ impl Directory {
             crash::point(half);
             file.write_all(second)?;
             file.sync_all()?;
-            fs::rename(&new, &to)?;
-            // The names of the files that an account speaks of go to the disk with its own: until then nothing is done in reliance on them.
-            if name == ACCOUNT { File::open(&self.path)?.sync_all() } else { Ok(()) }
+            fs::rename(&new, &to)
         })();
         written.map_err(|error| {
             let _ = fs::remove_file(&new);

@@ -171,7 +171,7 @@ impl Journal {
             before: Some(Box::new(before)),
             ..Account::new()
         };
-        self.directory.write_account(&account, "loading-half", "loading-written")?;
+        self.directory.announce(&account, "loading-half", "loading-written")?;
         self.account = account;
         Ok(number)
     }

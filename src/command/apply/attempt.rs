@@ -4,12 +4,13 @@ use std::path::Path;
 
 use super::report::{Confirm, Report};
 use crate::cli::ApplyArgs;
+use crate::command::host::facts::{self, Facts};
 use crate::command::host::load::{self, Base, Prepared, Sent};
 use crate::command::host::nat::Verdict;
 use crate::command::host::sandbox::Sandbox;
 use crate::command::host::sizing::Sized;
 use crate::command::host::undoable::{self, Undoable, Wanted, netns_words};
-use crate::command::host::{self, facts, sizing, stale};
+use crate::command::host::{self, sizing, stale};
 use crate::command::status::waits;
 use crate::command::waiting;
 use crate::compile::Compiled;
@@ -46,6 +47,15 @@ struct Work<'w> {
     socket: &'w mut Socket,
     undoable: Undoable<'w>,
     sized: Sized,
+    /// The first look, until an attempt has taken it.
+    seen: Option<Seen>,
+}
+
+/// A look at the host.
+struct Seen {
+    /// The ruleset's before it.
+    generation: Generation,
+    facts: Facts,
 }
 
 /// Whether an attempt may load.
@@ -70,16 +80,18 @@ impl Run<'_> {
             return self.try_out(&load::prepare(self.compiled)?, &mut socket, found);
         }
         let wanted = self.wanted();
-        // The one works, the other mostly waits for the disk. This thread works: it can use again what the spec took of its memory.
+        // The one works and looks, the other mostly waits for the disk. This thread works: it can use again what the spec took of its memory.
         let open = || {
             let mut found = Vec::new();
             (host::socket().and_then(|mut socket| Undoable::open(&wanted, &mut socket, &mut found)), found)
         };
-        let ((undoable, more), prepared) = threads::both(open, || load::prepare(self.compiled));
+        let ready = || load::prepare(self.compiled).and_then(|prepared| Ok((prepared, self.see(&mut socket)?)));
+        let ((undoable, more), ready) = threads::both(open, ready);
         found.extend(more);
         let Some(undoable) = undoable? else { return Ok(Ended::Refused) };
-        let prepared = prepared?;
-        let mut work = Work { prepared: &prepared, socket: &mut socket, undoable, sized: Sized::default() };
+        let (prepared, seen) = ready?;
+        let (sized, seen) = (Sized::default(), Some(seen));
+        let mut work = Work { prepared: &prepared, socket: &mut socket, undoable, sized, seen };
         let ended = self.attempts(&mut work, found);
         if !matches!(ended, Ok(Ended::Done(_))) {
             found.extend(work.sized.undo());
@@ -124,14 +136,20 @@ impl Run<'_> {
         Err(finding::concurrent_change::report(ATTEMPTS))
     }
 
+    fn see(&self, socket: &mut Socket) -> Result<Seen, Diagnostic> {
+        let generation = socket.generation().map_err(|error| host::kernel_failure(&error))?;
+        Ok(Seen { generation, facts: facts::against(self.compiled, socket, self.arguments.netns.is_some()) })
+    }
+
     /// Looks, decides, and makes everything ready on one generation: what changes in between makes the kernel refuse.
     fn look(&self, work: &mut Work<'_>, found: &mut Vec<Diagnostic>, attempt: u32) -> Result<Look, Diagnostic> {
-        let generation = work.socket.generation().map_err(|error| host::kernel_failure(&error))?;
+        let now = work.socket.generation().map_err(|error| host::kernel_failure(&error))?;
+        let still = work.seen.take().filter(|seen| seen.generation == now);
+        let Seen { generation, facts } = still.map_or_else(|| self.see(work.socket), Ok)?;
         found.extend(self.stale(generation, work.prepared));
         if self.refused(found) {
             return Ok(Look::Refused);
         }
-        let facts = facts::against(self.compiled, work.socket, self.arguments.netns.is_some());
         found.extend(facts.found);
         if self.refused(found) {
             return Ok(Look::Refused);

@@ -49,6 +49,9 @@ fn what_is_overdue_is_told_before_the_next_apply() {
     assert_eq!(value["pending"]["overdue"], true, "{value}");
     // Looking changes nothing.
     assert_ne!(host.rules(), before);
-    host.fwc(&["apply", &host.old.path()]).expect_success("apply");
+    let json = host.fwc(&["apply", &host.old.path(), "--format", "json"]).expect_success("apply");
     assert_eq!(host.rules(), before);
+    // What was seen of the host before the rollback is not what the apply goes by.
+    let value: Value = serde_json::from_str(&json).expect("a report in JSON");
+    assert_eq!(value["attempts"], 1, "{value}");
 }

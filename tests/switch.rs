@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
+use support::cli::as_nobody;
 use support::{Link, Namespace, Nginx, Spec, TRACKING, try_apply};
 
 const SPEC: &str = r#"
@@ -91,6 +92,25 @@ fn exactly_the_stale_entries_go_and_are_counted() {
     assert!(said.contains(&format!("  {} stale conntrack entries deleted\n", STALE.len())), "{said}");
     let said = try_apply(server, &Spec::new(SPEC), &["--keep-conntrack"]).expect_success("fwc apply");
     assert!(said.contains("stay until they time out"), "{said}");
+}
+
+/// A limit on processes counts threads, and holds for whoever may load rules without being root.
+#[test]
+fn where_no_thread_may_be_started_they_are_deleted_all_the_same() {
+    let namespace = Namespace::new("alone");
+    insert(&namespace, &NEEDED);
+    let needed = flows(&namespace);
+    insert(&namespace, &STALE);
+    namespace.add_address("203.0.113.5/32", "lo");
+    namespace.add_address("2001:db8::5/128", "lo");
+    let state = tempfile::tempdir().expect("a state directory");
+    std::os::unix::fs::chown(state.path(), Some(65534), Some(65534)).expect("its owner");
+    let state = format!("FWC_STATE_DIR={}", state.path().display());
+    let alone = ["--inh-caps=+net_admin", "--ambient-caps=+net_admin", "prlimit", "--nproc=1:1", "env", &state];
+    let ran = namespace.enter(|| as_nobody(&alone, &["apply", "-", "--format", "json"], SPEC));
+    let document: Value = serde_json::from_str(&ran.expect_success("fwc apply")).expect("a document");
+    assert_eq!(document["stale_entries_deleted"], STALE.len(), "{document}");
+    assert_eq!(flows(&namespace), needed);
 }
 
 /// More of them than go into one message to the kernel, in two zones of one table.

@@ -2,8 +2,8 @@
 
 use std::mem;
 use std::net::IpAddr;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::sync::mpsc::sync_channel;
+use std::thread::{self, Builder};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -32,8 +32,18 @@ const ASKED: &str = "delete conntrack entries";
 pub fn delete(reader: &mut Socket, wanted: impl Fn(&Entry<'_>) -> bool) -> Result<usize, KernelError> {
     let (sender, receiver) = sync_channel(WAITING);
     thread::scope(|scope| {
-        let deleting = scope.spawn(move || delete_all(&receiver));
-        let read = collect(reader, wanted, &sender);
+        let Ok(deleting) = Builder::new().spawn_scoped(scope, move || delete_all(receiver)) else {
+            // There may be no more threads, as under a limit on processes: one after the other.
+            let mut batches = Vec::new();
+            let keep = |batch| {
+                batches.push(batch);
+                true
+            };
+            collect(reader, wanted, keep)?;
+            return delete_all(batches);
+        };
+        // Whoever deletes is gone only when the kernel refused, and then has the reason.
+        let read = collect(reader, wanted, |batch| sender.send(batch).is_ok());
         drop(sender);
         let deleted = deleting.join().unwrap_or(Err(KernelError::Silent { asked: ASKED }));
         read.and(deleted)
@@ -47,14 +57,13 @@ struct Batch {
     count: usize,
 }
 
+/// Hands over deletions until nobody takes them any more.
 fn collect(
     reader: &mut Socket,
     wanted: impl Fn(&Entry<'_>) -> bool,
-    sender: &SyncSender<Batch>,
+    mut hand_over: impl FnMut(Batch) -> bool,
 ) -> Result<(), KernelError> {
     let mut batch = Batch::default();
-    // Whoever deletes is gone only when the kernel refused, and then has the reason.
-    let hand_over = |batch: &mut Batch| sender.send(mem::take(batch)).is_ok();
     let mut heard = true;
     each(
         reader,
@@ -63,21 +72,21 @@ fn collect(
             if heard && wanted(entry) {
                 batch.bytes.extend(deletion(entry).finish(0));
                 batch.count += 1;
-                heard = batch.count < BATCH || hand_over(&mut batch);
+                heard = batch.count < BATCH || hand_over(mem::take(&mut batch));
             }
             Ok(())
         },
     )?;
-    hand_over(&mut batch);
+    hand_over(batch);
     Ok(())
 }
 
 /// In the network namespace of the thread that started this one.
-fn delete_all(batches: &Receiver<Batch>) -> Result<usize, KernelError> {
+fn delete_all(batches: impl IntoIterator<Item = Batch>) -> Result<usize, KernelError> {
     // Answers to deletions must not get between the entries.
     let mut socket = Socket::open()?;
     let mut deleted = 0;
-    for Batch { bytes, count } in batches.iter().filter(|batch| batch.count > 0) {
+    for Batch { bytes, count } in batches.into_iter().filter(|batch| batch.count > 0) {
         socket.send(&[&bytes]).map_err(|errno| KernelError::Call { doing: "send to netlink", errno })?;
         let (mut gone, mut refused) = (0, None);
         // The kernel answers only where a deletion failed.

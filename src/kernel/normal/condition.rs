@@ -2,7 +2,7 @@
 //!
 //! nft joins comparisons of neighbouring header fields to one (`stmt_reduce` of its `rule.c`), and which ones it joins is up to its version.
 
-use super::register;
+use super::shape::register;
 use crate::kernel::nf_tables::{data, expression};
 use crate::kernel::wire::{self, Fields, Malformed};
 

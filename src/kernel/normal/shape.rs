@@ -221,3 +221,14 @@ pub(super) fn expression(name: &str) -> Option<&'static [Field]> {
         _ => return None,
     })
 }
+
+/// Registers 8, 12, 16 and 20 start where the old registers 1 to 4 do, and the kernel lists them so (nft_dump_register).
+pub(super) fn register(number: u64) -> u64 {
+    match number {
+        8 => 1,
+        12 => 2,
+        16 => 3,
+        20 => 4,
+        other => other,
+    }
+}

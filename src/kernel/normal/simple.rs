@@ -1,6 +1,6 @@
 //! The normal form of simple elements: keys, flags and a comment. Nearly all of a million elements are so, and take a third of the time this way.
 
-use super::{PREFIX, prefix, prefixed, quantity, some};
+use super::form::{PREFIX, prefix, prefixed, quantity, some};
 use crate::kernel::nf_tables::{COMMENT, data, element};
 use crate::kernel::wire::{self, Attribute};
 

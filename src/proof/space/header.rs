@@ -29,8 +29,8 @@ impl Space {
     pub fn address(&self, field: Field, set: &AddressSet) -> Result<Set> {
         let mut all = Vec::new();
         if !set.v4.is_empty() {
-            let ranges = set.v4.ranges().iter().map(|&(first, last)| (first.into(), last.into()));
-            all.push(self.family(Family::V4)?.and(&self.ranges(field, Family::V4, ranges)?)?);
+            let ranges = self.ranges(field, Family::V4, wide(&set.v4))?;
+            all.push(self.family(Family::V4)?.and(&ranges)?);
         }
         if !set.v6.is_empty() {
             let ranges = self.ranges(field, Family::V6, set.v6.ranges().iter().copied())?;
@@ -97,12 +97,8 @@ impl Space {
     /// Packets of these parts. Numbers: whole 0, first 1, later 2 and 3.
     pub fn parts(&self, parts: Parts) -> Result<Set> {
         let wanted = [(parts.whole, 0, 0), (parts.first, 1, 1), (parts.later, 2, 3)];
-        let intervals: Vec<_> = wanted
-            .into_iter()
-            .filter(|(wanted, ..)| *wanted)
-            .map(|(_, first, last)| (first, last, self.engine.all()))
-            .collect();
-        self.engine.choose(self.layout.part, &intervals)
+        let numbers = wanted.into_iter().filter(|(wanted, ..)| *wanted).map(|(_, first, last)| (first, last));
+        self.among(self.layout.part, numbers)
     }
 }
 

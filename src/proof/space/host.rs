@@ -7,9 +7,7 @@ use crate::proof::bdd::{Result, Set};
 impl Space {
     /// Packets whose interface is one of these.
     pub fn interface(&self, way: Way, patterns: &[InterfacePattern]) -> Result<Set> {
-        let intervals: Vec<_> =
-            self.names.classes(patterns).into_iter().map(|(first, last)| (first, last, self.engine.all())).collect();
-        self.engine.choose(self.layout.interface(way), &intervals)
+        self.among(self.layout.interface(way), self.names.classes(patterns))
     }
 
     /// Every interface that a rule names.
@@ -29,9 +27,8 @@ impl Space {
     /// Packets of which conntrack, where it looks, says one of these; `untracked` is not its word.
     pub fn state(&self, states: States) -> Result<Set> {
         let said = [states.new, states.established, states.related, states.invalid];
-        let intervals: Vec<_> =
-            (0..).zip(said).filter(|said| said.1).map(|said| (said.0, said.0, self.engine.all())).collect();
-        self.engine.choose(self.layout.state, &intervals)
+        let numbers = (0..).zip(said).filter(|said| said.1).map(|said| (said.0, said.0));
+        self.among(self.layout.state, numbers)
     }
 
     /// Packets of flows that have been translated.

@@ -51,8 +51,9 @@ pub struct Space {
     ports: Partition,
     names: Names,
     layout: Layout,
+    /// Packets with a field in a single interval, as far as they have been asked for.
     intervals: RefCell<HashMap<(Bits, usize, usize), Set>>,
-    opaque: RefCell<HashMap<String, (Bits, Set)>>,
+    opaque: RefCell<HashMap<String, Set>>,
     occurrences: RefCell<u32>,
 }
 
@@ -100,34 +101,28 @@ impl Space {
 
     /// Packets with the field in a range; nothing is said about the packet having the field, nor about its family.
     pub(super) fn range(&self, field: Field, family: Family, range: (u128, u128)) -> Result<Set> {
+        self.interval(self.layout.bits(field), self.classes(field, family, range))
+    }
+
+    fn ranges(&self, field: Field, family: Family, ranges: impl Iterator<Item = (u128, u128)>) -> Result<Set> {
         let bits = self.layout.bits(field);
-        let (first, last) = self.classes(field, family, range);
+        let intervals: Vec<(usize, usize)> = ranges.map(|range| self.classes(field, family, range)).collect();
+        if let [one] = *intervals { self.interval(bits, one) } else { self.among(bits, intervals) }
+    }
+
+    /// Packets whose number in `bits` is in an interval. It is remembered: rules ask for the same ones again and again.
+    fn interval(&self, bits: Bits, (first, last): (usize, usize)) -> Result<Set> {
         if let Some(known) = self.intervals.borrow().get(&(bits, first, last)) {
             return Ok(known.clone());
         }
-        let made = self.engine.choose(bits, &[(first, last, self.engine.all())])?;
+        let made = self.among(bits, [(first, last)])?;
         self.intervals.borrow_mut().insert((bits, first, last), made.clone());
         Ok(made)
     }
 
-    fn ranges(&self, field: Field, family: Family, ranges: impl Iterator<Item = (u128, u128)>) -> Result<Set> {
-        let intervals: Vec<(usize, usize, Set)> = ranges
-            .map(|range| {
-                let (first, last) = self.classes(field, family, range);
-                (first, last, self.engine.all())
-            })
-            .collect();
-        match intervals.as_slice() {
-            [(first, last, _)] if self.intervals.borrow().contains_key(&(self.layout.bits(field), *first, *last)) => {
-                let known = self.intervals.borrow().get(&(self.layout.bits(field), *first, *last)).cloned();
-                Ok(known.unwrap_or_else(|| self.engine.none()))
-            }
-            [(first, last, _)] => {
-                let made = self.engine.choose(self.layout.bits(field), &intervals)?;
-                self.intervals.borrow_mut().insert((self.layout.bits(field), *first, *last), made.clone());
-                Ok(made)
-            }
-            _ => self.engine.choose(self.layout.bits(field), &intervals),
-        }
+    /// Packets whose number in `bits` is in one of the intervals, which are sorted and apart from each other.
+    fn among(&self, bits: Bits, intervals: impl IntoIterator<Item = (usize, usize)>) -> Result<Set> {
+        let intervals: Vec<_> = intervals.into_iter().map(|(first, last)| (first, last, self.engine.all())).collect();
+        self.engine.choose(bits, &intervals)
     }
 }

@@ -6,12 +6,11 @@ use crate::proof::bdd::{Member, Result, Set};
 impl Space {
     /// Packets for which a question that is not understood is answered with yes.
     pub fn opaque(&self, text: &str) -> Result<Set> {
-        if let Some((_, known)) = self.opaque.borrow().get(text) {
+        if let Some(known) = self.opaque.borrow().get(text) {
             return Ok(known.clone());
         }
-        let bits = self.engine.add(1)?;
-        let made = self.engine.bit(bits, 0)?;
-        self.opaque.borrow_mut().insert(text.to_string(), (bits, made.clone()));
+        let made = self.engine.bit(self.engine.add(1)?, 0)?;
+        self.opaque.borrow_mut().insert(text.to_string(), made.clone());
         Ok(made)
     }
 
@@ -27,15 +26,14 @@ impl Space {
 
     /// Those that are in a set however the questions that are not understood are answered.
     pub fn surely(&self, set: &Set) -> Result<Set> {
-        let questions: Vec<Set> = self.opaque.borrow().values().map(|(_, question)| question.clone()).collect();
-        set.whatever(&self.engine.every(&questions)?)
+        set.whatever(&self.engine.every(self.opaque.borrow().values())?)
     }
 
     /// The questions, not understood, that are answered with yes for a member.
     #[must_use]
     pub fn answered(&self, member: &Member) -> Vec<String> {
         let opaque = self.opaque.borrow();
-        let yes = opaque.iter().filter(|(_, (_, set))| set.has(member)).map(|(text, _)| text.clone());
+        let yes = opaque.iter().filter(|(_, set)| set.has(member)).map(|(text, _)| text.clone());
         let mut all: Vec<String> = yes.collect();
         all.sort_unstable();
         all

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{CONNTRACK, Decision, Path, State, Walk};
-use crate::dump::{Base, Chain, Hook};
+use super::{Decision, Path, State, Walk, is_early};
+use crate::dump::{Base, Chain};
 use crate::net::Family;
 use crate::proof::bdd::{Member, Result, Set};
 use crate::proof::condition::Moment;
@@ -35,7 +35,7 @@ impl<'a> Walk<'a> {
     }
 
     fn moment(&self, base: Base, path: Path, domain: &Set) -> Result<Moment> {
-        let early = matches!(base.hook, Hook::Prerouting | Hook::Output) && base.priority < CONNTRACK;
+        let early = is_early(base);
         let never = if early { self.space.engine.none() } else { self.never()? };
         Ok(Moment { hook: base.hook, after_conntrack: !early, untracked: self.before(path, domain)?, never })
     }

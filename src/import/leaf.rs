@@ -2,7 +2,7 @@
 
 use super::Survey;
 use crate::dump::{
-    Base, Chain, ChainKind, Condition, Dump, Effect, Hook, InterfacePattern, Rule, Side, States, Verdict, Way,
+    Base, Chain, ChainKind, Condition, Dump, Effect, InterfacePattern, Rule, Side, States, Verdict, Way,
 };
 use crate::net::Family;
 use crate::proof::TooLarge;
@@ -10,7 +10,7 @@ use crate::proof::bdd::{Result, Set};
 use crate::proof::claim::Paths;
 use crate::proof::condition::{Conditions, Moment};
 use crate::proof::space::Space;
-use crate::proof::way::{Path, Walk};
+use crate::proof::way::{DEPTH, Path, Walk, is_early};
 use crate::spec::Fate;
 
 /// A rule on a path, with the packets of one family that it meets there.
@@ -47,16 +47,8 @@ impl Leaf<'_> {
     }
 }
 
-/// Conntrack's priority.
-const CONNTRACK: i32 = -200;
 /// So many ways to rules are followed: chains that jump to each other again and again have more than anybody has written.
 const MOST: usize = 100_000;
-/// See `proof::way`.
-const DEPTH: usize = 64;
-
-fn is_early(base: Base) -> bool {
-    matches!(base.hook, Hook::Prerouting | Hook::Output) && base.priority < CONNTRACK
-}
 
 /// What is known of a ruleset.
 pub struct Known<'a> {

@@ -8,7 +8,7 @@ use crate::proof::condition::Moment;
 use crate::spec::Fate;
 
 /// Deep enough for every ruleset that the kernel takes (`NFT_JUMP_STACK_SIZE`, and the stack of xtables).
-pub(super) const DEPTH: usize = 64;
+pub(crate) const DEPTH: usize = 64;
 /// So many chains are gone through: chains that jump to each other again and again take more than anybody has time for.
 const VISITS: usize = 200_000;
 

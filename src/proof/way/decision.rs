@@ -1,7 +1,6 @@
 //! The rules that decide about one packet.
 
-use super::chain::DEPTH;
-use super::{Path, Walk, is_early};
+use super::{DEPTH, Path, Walk, is_early};
 use crate::dump::{Chain, ChainKind, Effect, Rule, Verdict};
 use crate::net::Family;
 use crate::proof::bdd::{Member, Result};

@@ -14,6 +14,7 @@ use super::space::Space;
 use crate::dump::{Base, Dump, Hook, InterfacePattern, Rule, Side, States, Translation, Way};
 use crate::net::{Family, RangeSet};
 
+pub(crate) use chain::DEPTH;
 pub use decision::Decision;
 
 /// Where a packet goes.
@@ -217,6 +218,6 @@ impl<'a> Walk<'a> {
 }
 
 /// Whether a base chain comes before conntrack.
-fn is_early(base: Base) -> bool {
+pub(crate) fn is_early(base: Base) -> bool {
     matches!(base.hook, Hook::Prerouting | Hook::Output) && base.priority < CONNTRACK
 }

@@ -71,9 +71,7 @@ impl<'a> Atoms<'_, 'a> {
             if !accepts(leaf) || leaf.packets.minus(&self.always.on(leaf.path).accepted)?.is_empty() {
                 continue;
             }
-            for piece in super::piece::pieces(&leaf.guard, leaf.family) {
-                self.piece(leaf, &piece, &mut replies)?;
-            }
+            self.rule(leaf, &mut replies)?;
         }
         self.answered(replies);
         self.shadowed()
@@ -86,11 +84,7 @@ impl<'a> Atoms<'_, 'a> {
         let is_shadowed = |leaf: &&Leaf<'a>| leaf.path == Path::In && accepts(leaf) && leaf.packets.is_empty();
         let left = self.left.len();
         for leaf in known.leaves.iter().filter(is_shadowed) {
-            let before = self.found.len();
-            for piece in super::piece::pieces(&leaf.guard, leaf.family) {
-                self.piece(leaf, &piece, &mut Vec::new())?;
-            }
-            for new in self.found.split_off(before) {
+            for new in self.atoms(leaf)? {
                 let is_anywhere = new.targets.iter().flatten().any(|target| target.anywhere);
                 if new.stateless && is_anywhere && !self.found.iter().any(|one| same_server(one, &new)) {
                     self.found.push(new);
@@ -127,18 +121,20 @@ impl<'a> Atoms<'_, 'a> {
             if leaf.packets.is_empty() || leaf.path == Path::Forward && self.serves_this_host(leaf)? {
                 continue;
             }
-            let mut replies = Vec::new();
-            let before = self.found.len();
-            for piece in super::piece::pieces(&leaf.guard, leaf.family) {
-                self.piece(leaf, &piece, &mut replies)?;
-            }
-            for new in self.found.split_off(before) {
+            for new in self.atoms(leaf)? {
                 if new.stateless && !self.found.iter().any(|one| same_server(one, &new)) {
                     self.found.push(new);
                 }
             }
         }
         Ok(())
+    }
+
+    /// The atoms of a rule, not taken in yet, without those of replies to services.
+    fn atoms(&mut self, leaf: &Leaf<'a>) -> Result<Vec<Atom>> {
+        let before = self.found.len();
+        self.rule(leaf, &mut Vec::new())?;
+        Ok(self.found.split_off(before))
     }
 
     /// Whether a rule in prerouting is about packets to this host too.

@@ -4,7 +4,7 @@ use super::flow::Flow;
 use super::{Atom, Atoms, Section, Target};
 use crate::dump::Side;
 use crate::import::draft::name;
-use crate::import::draft::piece::Piece;
+use crate::import::draft::piece::{Piece, pieces};
 use crate::import::leaf::Leaf;
 use crate::net::{Family, Protocol, RangeSet};
 use crate::proof::bdd::{Result, Set};
@@ -12,7 +12,15 @@ use crate::proof::space::Field;
 use crate::proof::way::Path;
 
 impl<'a> Atoms<'_, 'a> {
-    pub(super) fn piece(&mut self, leaf: &Leaf<'a>, piece: &Piece, replies: &mut Vec<Atom>) -> Result<()> {
+    /// Takes in the atoms of a rule; those of replies to services are told apart.
+    pub(super) fn rule(&mut self, leaf: &Leaf<'a>, replies: &mut Vec<Atom>) -> Result<()> {
+        for piece in pieces(&leaf.guard, leaf.family) {
+            self.piece(leaf, &piece, replies)?;
+        }
+        Ok(())
+    }
+
+    fn piece(&mut self, leaf: &Leaf<'a>, piece: &Piece, replies: &mut Vec<Atom>) -> Result<()> {
         if !piece.opens() || piece.translated || piece.later || piece.icmp.is_some() {
             return Ok(());
         }

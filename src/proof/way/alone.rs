@@ -34,7 +34,8 @@ impl<'a> Walk<'a> {
         Ok(decision)
     }
 
-    fn moment(&self, base: Base, path: Path, domain: &Set) -> Result<Moment> {
+    /// What is known of packets where the chain is, if no other one has marked any.
+    pub(super) fn moment(&self, base: Base, path: Path, domain: &Set) -> Result<Moment> {
         let early = is_early(base);
         let never = if early { self.space.engine.none() } else { self.never()? };
         Ok(Moment { hook: base.hook, after_conntrack: !early, untracked: self.before(path, domain)?, never })

@@ -34,8 +34,7 @@ impl Walk<'_> {
 
     /// Only the first packet of a tracked flow comes into a NAT chain.
     fn nat(&self, state: &mut State, chain: &Chain, reach: &Set) -> Result<End> {
-        let new = self.space.state(States { new: true, ..States::default() })?;
-        let others = reach.minus(&new)?.or(&reach.and(&state.moment.untracked.or(&state.moment.never)?)?)?;
+        let others = reach.and(&self.passes_nat_by(&state.moment)?)?;
         // What would become of untracked packets if they were not.
         let untracked = reach.and(&state.moment.untracked)?;
         let marked = std::mem::replace(&mut state.moment.untracked, self.space.engine.none());
@@ -48,6 +47,12 @@ impl Walk<'_> {
         let mut end = self.chain(state, chain, reach.minus(&others)?, 0)?;
         end.accepted = end.accepted.or(&others)?;
         Ok(end)
+    }
+
+    /// The packets that come into no NAT chain.
+    pub(super) fn passes_nat_by(&self, moment: &Moment) -> Result<Set> {
+        let new = self.space.state(States { new: true, ..States::default() })?;
+        new.not()?.or(&moment.untracked)?.or(&moment.never)
     }
 
     fn chain(&self, state: &mut State, chain: &Chain, mut reach: Set, depth: usize) -> Result<End> {

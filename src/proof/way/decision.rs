@@ -1,6 +1,6 @@
 //! The rules that decide about one packet.
 
-use super::{DEPTH, Path, Walk, is_early};
+use super::{DEPTH, Path, Walk};
 use crate::dump::{Chain, ChainKind, Effect, Rule, Verdict};
 use crate::net::Family;
 use crate::proof::bdd::{Member, Result};
@@ -27,14 +27,10 @@ impl<'a> Walk<'a> {
         let mut found = Vec::new();
         for &hook in path.hooks() {
             for (chain, base) in self.dump.at(hook, family) {
-                let early = is_early(base);
-                let moment = Moment {
-                    hook,
-                    after_conntrack: !early,
-                    untracked: outcome.untracked.clone(),
-                    never: self.never()?,
-                };
-                if base.kind == ChainKind::Nat && outcome.untracked.has(packet) {
+                let moment = self.moment(base, path, &self.domain(path, family)?)?;
+                let untracked = if moment.after_conntrack { outcome.untracked.clone() } else { moment.untracked };
+                let moment = Moment { untracked, ..moment };
+                if base.kind == ChainKind::Nat && self.passes_nat_by(&moment)?.has(packet) {
                     continue;
                 }
                 let mut decision = Decision { chain, rule: None, notrack: None, passes: base.policy == Fate::Accept };
@@ -62,7 +58,7 @@ impl<'a> Walk<'a> {
             if !self.conditions.all(&rule.conditions, moment)?.has(packet) {
                 continue;
             }
-            if rule.effects.contains(&Effect::Notrack) {
+            if rule.effects.contains(&Effect::Notrack) && !moment.after_conntrack {
                 decision.notrack = decision.notrack.or(Some(rule));
             }
             let passes = match &rule.verdict {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
@@ -44,10 +45,11 @@ impl KernelLife {
     /// That of the calling thread.
     #[must_use]
     pub fn here() -> Self {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_string();
-        let namespace = fs::metadata("/proc/thread-self/ns/net").map_or(0, |found| found.ino());
+        static BOOT: OnceLock<String> = OnceLock::new();
+        let read = || fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_string();
+        let boot = BOOT.get_or_init(read).clone();
         let cookie = UnixDatagram::unbound().ok().and_then(|socket| netns_cookie(&socket).ok());
-        KernelLife { boot, namespace, cookie }
+        KernelLife { boot, namespace: namespace(), cookie }
     }
 
     /// Whether it is the ruleset of another network namespace of this boot.
@@ -55,6 +57,11 @@ impl KernelLife {
     pub fn is_elsewhere(&self, other: &KernelLife) -> bool {
         self.boot == other.boot && self != other
     }
+}
+
+/// The inode of the calling thread's network namespace.
+fn namespace() -> u64 {
+    fs::metadata("/proc/thread-self/ns/net").map_or(0, |found| found.ino())
 }
 
 /// The network namespace of process 1, and so of systemd.
@@ -66,7 +73,7 @@ pub fn host_namespace() -> Option<u64> {
 /// Whether the calling thread is in the network namespace of process 1.
 #[must_use]
 pub fn is_host_namespace() -> bool {
-    host_namespace() == Some(KernelLife::here().namespace)
+    host_namespace() == Some(namespace())
 }
 
 /// A process: its id, and when it started, because ids are used again.

@@ -106,7 +106,7 @@ fn tell(report: &mut Report, figures: &Figures) {
         "packet.ratio.10000",
         "10,000 services over 1, sending and receiving",
         ["packet.fwc.10000", "packet.fwc.1"],
-        None,
+        Some(1.1),
     );
     let none = figures.of("packet.none.10000").over(figures.of("packet.none.1"));
     report.add("packet.ratio.none", "10,000 endpoints over 1, no rules at all", Unit::Ratio, &none, None);
@@ -259,7 +259,7 @@ fn tell_v6(report: &mut Report, figures: &Figures) {
         "packet6.ratio.10000",
         "10,000 services over 1",
         ["packet6.fwc.10000", "packet6.fwc.1"],
-        None,
+        Some(1.1),
     );
     figures.added(
         report,

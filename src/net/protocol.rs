@@ -33,6 +33,8 @@ impl Protocol {
     pub const TCP: Protocol = Protocol(6);
     /// UDP.
     pub const UDP: Protocol = Protocol(17);
+    /// The numbers of those whose packets have source and destination port where TCP has them: TCP, UDP, DCCP, SCTP, UDP-Lite.
+    pub const WITH_PORTS: [u8; 5] = [6, 17, 33, 132, 136];
 
     /// The protocol of this number in the IP header; none of ICMP's, which belong to no service.
     #[must_use]
@@ -54,7 +56,7 @@ impl Protocol {
     /// Whether its packets carry ports.
     #[must_use]
     pub fn has_ports(self) -> bool {
-        matches!(self.0, 6 | 17 | 132 | 33 | 136)
+        Self::WITH_PORTS.contains(&self.0)
     }
 
     /// Whether a rule can match it in this family.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::dump::{Condition, InterfacePattern, Keys, Selector, Side, Test, Value, Way};
 use crate::kernel::wire;
-use crate::net::{AddressSet, Family, RangeSet, Scalar};
+use crate::net::{AddressSet, Family, Protocol, RangeSet, Scalar};
 
 /// A field that the model knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub(in crate::dump) fn addresses(family: Family, numbers: &RangeSet<u128>) -> Ad
 
 /// Whether a protocol has source and destination port where TCP has them.
 pub(in crate::dump) fn has_ports(protocol: u8) -> bool {
-    matches!(protocol, 6 | 17 | 33 | 132 | 136)
+    Protocol::WITH_PORTS.contains(&protocol)
 }
 
 /// The key is one of these. Ports of a protocol that has none are bytes of something else, and are not understood.

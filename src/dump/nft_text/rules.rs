@@ -10,7 +10,7 @@ use super::{counter, sets};
 use crate::dump::{
     ChainId, Condition, Effect, Keys, Rule, Selector, Test, Translation, TranslationKind, Value, Varies, Verdict,
 };
-use crate::net::{AddrRange, Family};
+use crate::net::{AddrRange, Family, Protocol};
 
 /// What the rules of a table may refer to.
 pub(super) struct Known<'k> {
@@ -191,8 +191,9 @@ fn only_real_ports(conditions: &mut [Condition]) {
 
 /// Whether only packets with ports meet the condition.
 fn has_ports(condition: &Condition) -> bool {
-    let ports =
-        |first: u128, last: u128| first == last && u8::try_from(first).is_ok_and(|number| PORTED.contains(&number));
+    let ports = |first: u128, last: u128| {
+        first == last && u8::try_from(first).is_ok_and(|number| Protocol::WITH_PORTS.contains(&number))
+    };
     !condition.negated
         && match &condition.test {
             Test::Protocol(set) => set.ranges().iter().all(|&(first, last)| ports(first.into(), last.into())),
@@ -200,9 +201,6 @@ fn has_ports(condition: &Condition) -> bool {
             _ => false,
         }
 }
-
-/// Protocols with ports, as `Test::Port` has them.
-const PORTED: [u8; 5] = [6, 17, 33, 132, 136];
 
 fn keys_have_ports(selectors: &[Selector], keys: &Keys, ports: impl Fn(u128, u128) -> bool) -> bool {
     let Some(at) = selectors.iter().position(|selector| *selector == Selector::Protocol) else { return false };

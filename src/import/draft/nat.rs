@@ -77,7 +77,7 @@ fn item(leaf: &Leaf<'_>, translation: &Translation, piece: Piece) -> Result<Item
                 return Err("a spec translates destinations by destination only".to_string());
             }
             item.protocols = protocols.filter(|all| all.len() <= 16).ok_or("it translates every protocol")?;
-            let with_ports = |number: &u8| number.to_string().parse::<Protocol>().is_ok_and(Protocol::has_ports);
+            let with_ports = |number: &u8| Protocol::WITH_PORTS.contains(number);
             let real = RangeSet::range(1, u16::MAX);
             if item.protocols.iter().all(with_ports) {
                 item.ports = Some(piece.destination_ports.map_or(real.clone(), |ports| ports.intersection(&real)));

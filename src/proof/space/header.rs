@@ -2,11 +2,9 @@
 
 use super::{Field, Space};
 use crate::dump::{Parts, Side};
-use crate::net::{AddressSet, Family, RangeSet, Scalar};
+use crate::net::{AddressSet, Family, Protocol, RangeSet, Scalar};
 use crate::proof::bdd::{Result, Set};
 
-/// Protocols with ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
-const WITH_PORTS: [u8; 5] = [6, 17, 33, 132, 136];
 const TCP: u8 = 6;
 
 /// The number of a protocol that carries error messages of a family.
@@ -46,7 +44,7 @@ impl Space {
 
     /// Packets that have ports: of a protocol with ports, and no later fragment.
     pub fn has_ports(&self) -> Result<Set> {
-        let protocols = RangeSet::from_ranges(WITH_PORTS.map(|number| (number, number)));
+        let protocols = RangeSet::from_ranges(Protocol::WITH_PORTS.map(|number| (number, number)));
         self.protocol(&protocols)?.minus(&self.parts(Parts::LATER)?)
     }
 

@@ -74,9 +74,8 @@ impl Walk<'_> {
             let end = self.verdict(state, &first.verdict, met, depth)?;
             let decided = |end: &End| end.accepted.or(&end.dropped);
             match &first.verdict {
-                Verdict::Return => returned = returned.or(&end.left)?,
                 // What a chain that was gone to does not decide is at the end of this one.
-                Verdict::Goto(_) => returned = returned.or(&end.left)?,
+                Verdict::Return | Verdict::Goto(_) => returned = returned.or(&end.left)?,
                 _ => {}
             }
             reach = match first.verdict {

@@ -136,13 +136,14 @@ impl<'a> Atoms<'_, 'a> {
 
 /// The protocols of a piece: few, or none at all.
 fn protocols(piece: &Piece) -> Option<Vec<u8>> {
-    let with_ports = [6, 17, 33, 132, 136];
     match &piece.protocol {
         Some(set) => {
             let all: Vec<u8> = set.ranges().iter().flat_map(|&(first, last)| first..=last).collect();
             (all.len() <= 16).then_some(all)
         }
-        None if piece.source_ports.is_some() || piece.destination_ports.is_some() => Some(with_ports.to_vec()),
+        None if piece.source_ports.is_some() || piece.destination_ports.is_some() => {
+            Some(Protocol::WITH_PORTS.to_vec())
+        }
         None => None,
     }
 }

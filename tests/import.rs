@@ -215,20 +215,27 @@ fn a_rule_that_no_spec_can_say_is_named() {
     }
 }
 
-/// Before conntrack nothing is known of a packet, neither that it is never followed: so the rule that drops neighbour discovery here is the one of
-/// the filter table.
+/// Before conntrack nothing is known of a packet, neither that it is never followed, unless a rule has marked it: so the rule that drops neighbour
+/// discovery here is the one of the filter table.
 #[test]
 fn the_rule_that_drops_is_told_and_no_other() {
-    let text = "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n\
-        -A PREROUTING -m conntrack --ctstate INVALID -j ACCEPT\n-A PREROUTING -p ipv6-icmp -j DROP\nCOMMIT\n\
-        *filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n\
-        -A INPUT -p ipv6-icmp -m icmp6 --icmpv6-type 135 -j DROP\nCOMMIT\n";
+    let invalid = "-A PREROUTING -m conntrack --ctstate INVALID -j ACCEPT\n";
+    let untracked =
+        "-A PREROUTING -p ipv6-icmp -j CT --notrack\n-A PREROUTING -m conntrack --ctstate UNTRACKED -j ACCEPT\n";
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("rules.v6");
-    std::fs::write(&file, text).unwrap();
-    let (_, spec, told) = run(&[file]);
-    let discovery = told.split("\nFWC").find(|one| one.contains("! neighbour discovery: "));
-    assert!(discovery.is_some_and(|one| one.contains("rules.v6:11:1]")), "{spec}{told}");
+    for (first, line) in [(invalid, 11), (untracked, 12)] {
+        let text = format!(
+            "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n{first}-A PREROUTING -p ipv6-icmp -j DROP\nCOMMIT\n\
+             *filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n\
+             -A INPUT -p ipv6-icmp -m icmp6 --icmpv6-type 135 -j DROP\nCOMMIT\n"
+        );
+        let file = folder.path().join("rules.v6");
+        std::fs::write(&file, text).unwrap();
+        let (_, spec, told) = run(&[file]);
+        let discovery = told.split("\nFWC").find(|one| one.contains("! neighbour discovery: "));
+        let place = format!("rules.v6:{line}:1]");
+        assert!(discovery.is_some_and(|one| one.contains(&place)), "{first}{spec}{told}");
+    }
 }
 
 /// Whatever of a file is overlooked, its import is not proven.

@@ -2,8 +2,14 @@
 
 mod support;
 
+use std::fs::{DirBuilder, File};
 use std::net::{TcpStream, UdpSocket};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::thread::{self, sleep};
+use std::time::Duration;
 
+use nix::fcntl::{Flock, FlockArg};
 use serde_json::Value;
 use support::cli::command;
 use support::{Link, Nginx, Ran, Spec, tools};
@@ -110,4 +116,24 @@ fn what_conntrack_knows_goes_on() {
     server.ok(["conntrack", "-F"]);
     let said = warning(&apply(&link, SPEC), "FWC408").expect("a warning");
     assert!(said.contains("1 open connection to this host"), "{said}");
+}
+
+/// What has no part in the ruleset's generation is looked at when the state directory is free, not before.
+#[test]
+fn what_begins_while_another_fwc_is_waited_for_is_seen() {
+    let link = Link::new("awaited");
+    let server = &link.server;
+    let folder = Path::new(server.state_dir()).join("netns").join(server.name());
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder).expect("the state directory");
+    let lock = File::create(folder.join("lock")).expect("the lock's file");
+    let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).expect("the lock");
+    thread::scope(|scope| {
+        let applying = scope.spawn(|| apply(&link, SPEC));
+        // It has long been waiting then, or at least begun.
+        sleep(Duration::from_millis(700));
+        let _socket = server.enter(|| UdpSocket::bind("0.0.0.0:123")).expect("a socket");
+        drop(lock);
+        let said = warning(&applying.join().expect("an apply"), "FWC405").expect("a warning");
+        assert!(said.contains(" on 0.0.0.0:123/udp"), "{said}");
+    });
 }

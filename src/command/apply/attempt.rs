@@ -1,6 +1,7 @@
 //! Looking at the host and loading, again and again until the ruleset holds still in between.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::report::{Confirm, Report};
 use crate::cli::ApplyArgs;
@@ -53,10 +54,16 @@ struct Work<'w> {
 
 /// A look at the host.
 struct Seen {
+    /// When it began.
+    at: Instant,
     /// The ruleset's before it.
     generation: Generation,
     facts: Facts,
 }
+
+/// An older look says nothing any more: ssh sessions, listening sockets and the rules of legacy iptables change without a new generation. So it is
+/// taken again after a wait for another fwc or for the disk.
+const FRESH: Duration = Duration::from_millis(100);
 
 /// Whether an attempt may load.
 enum Look {
@@ -137,15 +144,16 @@ impl Run<'_> {
     }
 
     fn see(&self, socket: &mut Socket) -> Result<Seen, Diagnostic> {
+        let at = Instant::now();
         let generation = socket.generation().map_err(|error| host::kernel_failure(&error))?;
-        Ok(Seen { generation, facts: facts::against(self.compiled, socket, self.arguments.netns.is_some()) })
+        Ok(Seen { at, generation, facts: facts::against(self.compiled, socket, self.arguments.netns.is_some()) })
     }
 
     /// Looks, decides, and makes everything ready on one generation: what changes in between makes the kernel refuse.
     fn look(&self, work: &mut Work<'_>, found: &mut Vec<Diagnostic>, attempt: u32) -> Result<Look, Diagnostic> {
         let now = work.socket.generation().map_err(|error| host::kernel_failure(&error))?;
-        let still = work.seen.take().filter(|seen| seen.generation == now);
-        let Seen { generation, facts } = still.map_or_else(|| self.see(work.socket), Ok)?;
+        let still = work.seen.take().filter(|seen| seen.generation == now && seen.at.elapsed() < FRESH);
+        let Seen { generation, facts, .. } = still.map_or_else(|| self.see(work.socket), Ok)?;
         found.extend(self.stale(generation, work.prepared));
         if self.refused(found) {
             return Ok(Look::Refused);

@@ -13,7 +13,7 @@ impl<'a> Walk<'a> {
     /// The packets of a family on a path that the chain drops, whatever other chains do.
     pub fn dropped(&self, (chain, base): (&Chain, Base), path: Path, family: Family) -> Result<Set> {
         let reach = self.domain(path, family)?;
-        let moment = self.moment(base, path, &reach)?;
+        let moment = self.moment(base, self.before(path, &reach)?)?;
         let (translations, missed) = (BTreeMap::new(), self.space.engine.none());
         let mut state = State { path, moment, translations, missed, visits: 0 };
         let passed = self.base(&mut state, chain, base, &reach)?;
@@ -28,16 +28,16 @@ impl<'a> Walk<'a> {
         family: Family,
         packet: &Member,
     ) -> Result<Decision<'a>> {
-        let moment = self.moment(base, path, &self.domain(path, family)?)?;
+        let mut moment = self.moment(base, self.before(path, &self.domain(path, family)?)?)?;
         let mut decision = Decision { chain, rule: None, notrack: None, passes: base.policy == Fate::Accept };
-        self.decide(chain, &moment, packet, &mut decision, 0)?;
+        self.decide(chain, &mut moment, packet, &mut decision, 0)?;
         Ok(decision)
     }
 
-    /// What is known of packets where the chain is, if no other one has marked any.
-    pub(super) fn moment(&self, base: Base, path: Path, domain: &Set) -> Result<Moment> {
+    /// What is known of packets where the chain is, of which these are marked as untracked.
+    pub(super) fn moment(&self, base: Base, untracked: Set) -> Result<Moment> {
         let early = is_early(base);
         let never = if early { self.space.engine.none() } else { self.never()? };
-        Ok(Moment { hook: base.hook, after_conntrack: !early, untracked: self.before(path, domain)?, never })
+        Ok(Moment { hook: base.hook, after_conntrack: !early, untracked, never })
     }
 }

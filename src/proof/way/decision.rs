@@ -25,16 +25,19 @@ impl<'a> Walk<'a> {
     pub fn decisions(&self, path: Path, family: Family, packet: &Member) -> Result<Vec<Decision<'a>>> {
         let outcome = self.path(path)?;
         let mut found = Vec::new();
+        let mut untracked = self.before(path, &self.domain(path, family)?)?;
         for &hook in path.hooks() {
             for (chain, base) in self.dump.at(hook, family) {
-                let moment = self.moment(base, path, &self.domain(path, family)?)?;
-                let untracked = if moment.after_conntrack { outcome.untracked.clone() } else { moment.untracked };
-                let moment = Moment { untracked, ..moment };
+                let mut moment = self.moment(base, untracked.clone())?;
+                if moment.after_conntrack {
+                    moment.untracked = outcome.untracked.clone();
+                }
                 if base.kind == ChainKind::Nat && self.passes_nat_by(&moment)?.has(packet) {
                     continue;
                 }
                 let mut decision = Decision { chain, rule: None, notrack: None, passes: base.policy == Fate::Accept };
-                self.decide(chain, &moment, packet, &mut decision, 0)?;
+                self.decide(chain, &mut moment, packet, &mut decision, 0)?;
+                untracked = moment.untracked;
                 let passes = decision.passes;
                 found.push(decision);
                 if !passes {
@@ -49,7 +52,7 @@ impl<'a> Walk<'a> {
     pub(super) fn decide(
         &self,
         chain: &'a Chain,
-        moment: &Moment,
+        moment: &mut Moment,
         packet: &Member,
         decision: &mut Decision<'a>,
         depth: usize,
@@ -60,6 +63,8 @@ impl<'a> Walk<'a> {
             }
             if rule.effects.contains(&Effect::Notrack) && !moment.after_conntrack {
                 decision.notrack = decision.notrack.or(Some(rule));
+                // Of all packets, only this one is asked about.
+                moment.untracked = self.space.engine.all();
             }
             let passes = match &rule.verdict {
                 Verdict::Continue => continue,

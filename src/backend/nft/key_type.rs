@@ -1,7 +1,19 @@
 //! The types of sets' keys as nft numbers them, so that it lists them as they were written (`enum datatypes` in its include/datatype.h).
 
-use super::program::Field;
 use crate::net::Family;
+
+/// A field of a set's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// `ifname`
+    Interface,
+    /// `ipv4_addr` or `ipv6_addr`
+    Address(Family),
+    /// `inet_proto`
+    Protocol,
+    /// `inet_service`
+    Port,
+}
 
 /// Bits of a field's number in the number of a key of several fields (`TYPE_BITS`).
 pub const BITS: u32 = 6;

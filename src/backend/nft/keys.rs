@@ -5,8 +5,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::key_type::{self, width};
-use super::program::Field;
+use super::key_type::{self, Field, width};
 use crate::hash::Seeded;
 use crate::net::{AddrRange, Family, Name, Protocol};
 use crate::policy::EntryId;

@@ -175,8 +175,8 @@ fn prefixes(value: Value<'_>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::nft::key_type::Field;
     use crate::backend::nft::keys::{Key, Keys};
-    use crate::backend::nft::program::Field;
     use crate::net::Family;
 
     fn set(interval: bool, counted: bool, elements: Elements) -> Set {

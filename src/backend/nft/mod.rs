@@ -12,9 +12,10 @@ mod plan;
 mod program;
 mod text;
 
+pub use key_type::Field;
 pub use keys::{Element, Keys, Value};
 pub use memory::{KernelMemory, Part};
 pub use program::{
-    Chain, Condition, ConntrackState, Direction, Elements, Field, Program, Rule, SIGNATURE, Selector, Set, SetId, Side,
-    TABLE, TABLE_COMMENT, Verdict,
+    Chain, Condition, ConntrackState, Direction, Elements, Program, Rule, SIGNATURE, Selector, Set, SetId, Side, TABLE,
+    TABLE_COMMENT, Verdict,
 };

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::key_type::Field;
 use super::keys::Keys;
 use crate::net::{AddrRange, Family, Interface, Name, Protocol};
 use crate::policy::EntryId;
@@ -114,19 +115,6 @@ impl Set {
         let wanted = count + count / 4 + 64;
         (!self.interval && count >= SIZED).then(|| wanted.next_multiple_of(wanted.next_power_of_two() / 16))
     }
-}
-
-/// A field of a set's key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Field {
-    /// `ifname`
-    Interface,
-    /// `ipv4_addr` or `ipv6_addr`
-    Address(Family),
-    /// `inet_proto`
-    Protocol,
-    /// `inet_service`
-    Port,
 }
 
 /// The elements of a set.

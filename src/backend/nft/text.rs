@@ -3,9 +3,10 @@
 use std::fmt::{self, Display, Formatter, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::key_type::Field;
 use super::keys::{COMMENT, Element, Value};
 use super::program::{
-    Chain, Condition, ConntrackState, Direction, Elements, Field, Program, Rule, SIGNATURE, Selector, Set, Side, TABLE,
+    Chain, Condition, ConntrackState, Direction, Elements, Program, Rule, SIGNATURE, Selector, Set, Side, TABLE,
     TABLE_COMMENT, Verdict,
 };
 use crate::net::{AddrRange, Family, Protocol};

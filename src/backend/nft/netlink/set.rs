@@ -1,9 +1,9 @@
 //! Sets and their elements, encoded here: through libnftnl's objects, a million elements take ten times as long and 300 MB.
 
 use super::attribute::{Open, Writer};
-use crate::backend::nft::key_type;
+use crate::backend::nft::key_type::{self, Field};
 use crate::backend::nft::keys::COMMENT;
-use crate::backend::nft::program::{Elements, Field, Program, Set, TABLE};
+use crate::backend::nft::program::{Elements, Program, Set, TABLE};
 use crate::net::Scalar;
 
 const NFT_MSG_NEWSET: u16 = 9;

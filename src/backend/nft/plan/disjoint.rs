@@ -130,8 +130,8 @@ fn overlap(boxes: &[Sides], a: usize, b: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::nft::key_type::Field;
     use crate::backend::nft::keys::{Element, Key};
-    use crate::backend::nft::program::Field;
     use crate::net::{Family, Protocol};
     use crate::policy::EntryId;
     use proptest::prelude::*;

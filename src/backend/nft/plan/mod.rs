@@ -16,7 +16,8 @@ mod sorted;
 
 use std::collections::HashMap;
 
-use super::program::{self, Condition, Elements, Field, Program, Set, SetId, Verdict};
+use super::key_type::Field;
+use super::program::{self, Condition, Elements, Program, Set, SetId, Verdict};
 use crate::backend::Header;
 use crate::lower;
 use crate::net::Family;

@@ -137,8 +137,7 @@ impl<'a> Walker<'a, '_> {
                     }
                 }
                 let untracked = if early { marked.clone() } else { untracked.clone() };
-                let never = if early { self.space.engine.none() } else { walk.never()? };
-                let moment = Moment { hook, after_conntrack: !early, untracked, never };
+                let moment = walk.moment(base, untracked)?;
                 let accepted = self.space.engine.none();
                 let mut stage = Stage { path, family, base_chain, base, moment, accepted };
                 let (enter, others) = self.entering(&stage, &reach)?;

@@ -10,7 +10,6 @@ use crate::import::leaf::{Known, Leaf};
 use crate::net::Family;
 use crate::proof::bdd::{Result, Set};
 use crate::proof::claim::{self, Paths};
-use crate::proof::condition::Moment;
 use crate::proof::space::Space;
 use crate::proof::way::{Decision, Path, Walk};
 use crate::proof::witness::{Witness, witness};
@@ -144,14 +143,9 @@ impl<'a> Teller<'_, 'a> {
 
     /// The packets that a rule may match, whatever the answer to what is not understood.
     fn understood(&self, known: &Known<'a>, leaf: &Leaf<'a>) -> Result<Set> {
-        let outcome = known.paths.on(leaf.path);
-        let none = || known.space.engine.none();
-        let (untracked, never) = if leaf.is_raw() {
-            (none(), none())
-        } else {
-            (outcome.untracked.clone(), Walk::new(known.space, known.dump, false).never()?)
-        };
-        let moment = Moment { hook: leaf.base.hook, after_conntrack: !leaf.is_raw(), untracked, never };
+        let marked = || known.paths.on(leaf.path).untracked.clone();
+        let untracked = if leaf.is_raw() { known.space.engine.none() } else { marked() };
+        let moment = Walk::new(known.space, known.dump, false).moment(leaf.base, untracked)?;
         let clear = leaf.guard.iter().filter(|one| one.test.is_understood());
         let conditions: Vec<Condition> = clear.map(|&one| one.clone()).collect();
         known.conditions.all(&conditions, &moment)

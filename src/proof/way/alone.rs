@@ -35,7 +35,7 @@ impl<'a> Walk<'a> {
     }
 
     /// What is known of packets where the chain is, of which these are marked as untracked.
-    pub(super) fn moment(&self, base: Base, untracked: Set) -> Result<Moment> {
+    pub fn moment(&self, base: Base, untracked: Set) -> Result<Moment> {
         let early = is_early(base);
         let never = if early { self.space.engine.none() } else { self.never()? };
         Ok(Moment { hook: base.hook, after_conntrack: !early, untracked, never })

@@ -1,6 +1,6 @@
 //! The rules that decide about one packet.
 
-use super::{DEPTH, Path, Walk};
+use super::{DEPTH, Path, Walk, is_early};
 use crate::dump::{Chain, ChainKind, Effect, Rule, Verdict};
 use crate::net::Family;
 use crate::proof::bdd::{Member, Result};
@@ -28,10 +28,10 @@ impl<'a> Walk<'a> {
         let mut untracked = self.before(path, &self.domain(path, family)?)?;
         for &hook in path.hooks() {
             for (chain, base) in self.dump.at(hook, family) {
-                let mut moment = self.moment(base, untracked.clone())?;
-                if moment.after_conntrack {
-                    moment.untracked = outcome.untracked.clone();
+                if !is_early(base) {
+                    untracked = outcome.untracked.clone();
                 }
+                let mut moment = self.moment(base, untracked.clone())?;
                 if base.kind == ChainKind::Nat && self.passes_nat_by(&moment)?.has(packet) {
                     continue;
                 }

@@ -25,6 +25,11 @@ pub fn each<T: Copy + Send, R: Send>(items: &[T], work: impl Fn(T) -> R + Sync) 
     })
 }
 
+/// The same with each where that is worth threads, one after the other where it is not.
+pub fn each_if<T: Copy + Send, R: Send>(is_worth_it: bool, items: &[T], work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    if is_worth_it { each(items, work) } else { items.iter().copied().map(work).collect() }
+}
+
 fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }

@@ -28,11 +28,8 @@ pub fn lower(policy: &Policy) -> Ruleset {
         (hook.has_policy() || !chain.rules.is_empty()).then_some(chain)
     };
     let hooks: Vec<(Hook, Fate)> = hooks(policy).collect();
-    let chains: Vec<Chain> = if policy.entries.len() < WORTH_THREADS {
-        hooks.into_iter().filter_map(chain).collect()
-    } else {
-        threads::each(&hooks, chain).into_iter().flatten().collect()
-    };
+    let chains = threads::each_if(policy.entries.len() >= WORTH_THREADS, &hooks, chain);
+    let chains: Vec<Chain> = chains.into_iter().flatten().collect();
     let looks = |rule: &Rule| rule.matching.state != StateMatch::Any;
     let translates = |chain: &Chain| matches!(chain.hook, Hook::NatPrerouting | Hook::NatPostrouting);
     let tracks = chains.iter().any(|chain| translates(chain) || chain.rules.iter().any(looks));

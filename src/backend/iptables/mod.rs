@@ -112,7 +112,7 @@ impl<'a> Files<'a> {
     /// Each layout's tables of these families. Where there are many rules, they are made side by side.
     fn tables<const N: usize>(&self, families: [Family; N]) -> Vec<[TableParts; N]> {
         let of = |layout: Layout| families.map(|family| self.table(family, layout));
-        if self.are_many() { threads::each(self.layouts, of) } else { self.layouts.iter().copied().map(of).collect() }
+        threads::each_if(self.are_many(), self.layouts, of)
     }
 
     fn are_many(&self) -> bool {

@@ -24,7 +24,7 @@ use crate::cli::WatchdogArgs;
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::finding::watchdog_failed;
 use crate::kernel::socket::Socket;
-use crate::state::clock::{KernelLife, ProcessId};
+use crate::state::clock::ProcessId;
 use crate::state::journal::{Journal, say_ready, watchdog};
 use crate::state::undo::{FormerState, is_replaced};
 use crate::state::{Account, Directory, Pending, Stage, StateError, clock, crash, log};
@@ -138,7 +138,7 @@ pub(super) struct Running {
 pub(super) fn running(state: &Path) -> Vec<Running> {
     let parent = state.parent().and_then(|parent| parent.canonicalize().ok());
     let full = state.canonicalize().ok().or_else(|| Some(parent?.join(state.file_name()?)));
-    let (state, here) = (full.unwrap_or_else(|| state.to_path_buf()), KernelLife::here().namespace);
+    let (state, here) = (full.unwrap_or_else(|| state.to_path_buf()), clock::namespace());
     let is_here = |pid: i32| std::fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|found| found.ino() == here);
     let of = |process: Process| {
         let words = process.cmdline().ok()?;

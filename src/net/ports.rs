@@ -104,6 +104,7 @@ impl FromStr for PortSet {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
+        // Nearly all are one port or range, and need no list.
         if !text.contains(',') && text.trim() == text {
             return one(text).map(|alone| PortSet(Kept::One(alone)));
         }

@@ -60,7 +60,8 @@ impl KernelLife {
 }
 
 /// The inode of the calling thread's network namespace.
-fn namespace() -> u64 {
+#[must_use]
+pub fn namespace() -> u64 {
     fs::metadata("/proc/thread-self/ns/net").map_or(0, |found| found.ino())
 }
 
